@@ -1,0 +1,13 @@
+"""The errors that gmn raises on purpose, each with the exit code of a job that ends by it."""
+
+
+class GmnError(Exception):
+    """Base of gmn's own errors; a job that ends by one prints its message and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class InputError(GmnError, ValueError):
+    """The user's input cannot be used: the message names the key, the file or the folder, and what to do."""
+
+    exit_code = 2
