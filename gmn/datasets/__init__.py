@@ -1,0 +1,1 @@
+"""Datasets: labels, splits, ingest and reading."""

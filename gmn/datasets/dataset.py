@@ -1,0 +1,125 @@
+"""Reading a dataset: its tracks, their split, and any segment's samples at random."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gmn.datasets.schemas import DATASET, SPLITS
+from gmn.errors import InputError
+from gmn.storage import Folder
+
+
+@dataclass(frozen=True)
+class Track:
+    """An accepted source recording."""
+
+    track_id: str
+    path: str
+    genre: str | None
+    emotion: tuple[float, ...] | None
+    n_annotators: int | None
+    split: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Where one segment lies: `part` and `row` in its dataset's segment files."""
+
+    track: Track
+    index: int
+    n_samples: int
+    part: int
+    row: int
+
+
+class Dataset:
+    """A committed dataset.
+
+    Raises InputError where the folder is not one.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.folder = Folder(uri)
+        self.root: dict[str, Any] = DATASET.read(self.folder)
+        self.sample_rate = int(self.root["sample_rate"])
+        self.genres: tuple[str, ...] = tuple(self.root["labels"]["genre"])
+        self.has_emotion = bool(self.root["labels"]["emotion"])
+        self.digest: str = self.root["digest"]
+
+    def manifest(self) -> pa.Table:
+        """Read the manifest: a row for every file that was seen, rejected ones included."""
+        return pa.concat_tables([self.folder.read_table(name) for name in self.root["manifest"]])
+
+    @cached_property
+    def tracks(self) -> list[Track]:
+        """The accepted tracks, sorted by path."""
+        split = self.folder.read_table("splits/default.parquet").to_pydict()
+        split_of = dict(zip(split["track_id"], split["split"], strict=True))
+        tracks = [
+            Track(
+                track_id=row["track_id"],
+                path=row["path"],
+                genre=row["genre"],
+                emotion=tuple(row["emotion"]) if row["emotion"] is not None else None,
+                n_annotators=row["n_annotators"],
+                split=split_of[row["track_id"]],
+            )
+            for row in self.manifest().to_pylist()
+            if row["status"] == "ok"
+        ]
+        return sorted(tracks, key=lambda track: track.path)
+
+    def segments(self, split: str | None = None, tracks: Collection[str] | None = None) -> "SegmentReader":
+        """Return the segments of one split, or of some tracks by id, or of all.
+
+        Raises InputError where there are none.
+        """
+        assert split is None or split in SPLITS
+        chosen = {
+            track.track_id: track
+            for track in self.tracks
+            if (split is None or track.split == split) and (tracks is None or track.track_id in tracks)
+        }
+        found = []
+        for part, name in enumerate(self.root["segments"]):
+            table = self.folder.read_table(name, ["track_id", "segment_index", "n_valid_samples"])
+            for row, (track_id, index, n_samples) in enumerate(zip(*table.to_pydict().values(), strict=True)):
+                if track_id in chosen:
+                    found.append(Segment(chosen[track_id], index, n_samples, part, row))
+        if not found:
+            raise InputError(f"dataset {self.folder}: no {split or ''} segments; it needs at least 3 tracks a genre")
+        found.sort(key=lambda segment: (segment.track.path, segment.index))
+        return SegmentReader(self, found)
+
+
+class SegmentReader:
+    """Some segments of a dataset, read at random from their memory-mapped parts."""
+
+    def __init__(self, dataset: Dataset, segments: list[Segment]) -> None:
+        self._dataset = dataset
+        self._files: dict[int, tuple[pq.ParquetFile, npt.NDArray[np.int64]]] = {}
+        self.segments = segments
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def pcm(self, item: int) -> npt.NDArray[np.int16]:
+        """Read one segment's samples, int16 [T]."""
+        segment = self.segments[item]
+        file, starts = self._open(segment.part)
+        group = int(np.searchsorted(starts, segment.row, side="right")) - 1
+        column = file.read_row_group(group, columns=["pcm"])["pcm"]
+        return np.frombuffer(column[segment.row - int(starts[group])].as_buffer(), "<i2")
+
+    def _open(self, part: int) -> tuple[pq.ParquetFile, npt.NDArray[np.int64]]:
+        if part not in self._files:
+            file = self._dataset.folder.open_parquet(self._dataset.root["segments"][part])
+            rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+            self._files[part] = (file, np.cumsum([0, *rows[:-1]]))
+        return self._files[part]

@@ -1,0 +1,47 @@
+"""The dataset format: its root, its tables and their columns.
+
+dataset.json                root: settings, label vocabularies, digest, counts, and the parts that count
+manifest/part-*.parquet     one row for every file seen in the source
+segments/part-*.parquet     one row for every segment of an accepted track
+splits/NAME.parquet         track -> train | validation | test
+"""
+
+import pyarrow as pa
+
+from gmn.storage import Format
+
+DATASET = Format("gmn.dataset", "dataset.json", 1, 0)
+
+MANIFEST = pa.schema(
+    [
+        ("track_id", pa.string()),  # 16 hexadecimal digits from path and content
+        ("path", pa.string()),  # relative to the source, with forward slashes
+        ("bytes", pa.int64()),
+        ("digest", pa.string()),  # SHA-256 of the file; null where it could not be read
+        ("codec", pa.string()),
+        ("native_rate", pa.int32()),  # Hz
+        ("channels", pa.int16()),
+        ("duration_seconds", pa.float64()),
+        ("loudness_dbfs", pa.float32()),  # RMS of the mono signal
+        ("genre", pa.string()),
+        ("emotion", pa.list_(pa.float32())),  # nine GEMS rates in [0, 1], in the order of labels.GEMS
+        ("n_annotators", pa.int32()),
+        ("group", pa.string()),  # tracks of one group never stand in two splits
+        ("status", pa.string()),  # ok | rejected
+        ("reason", pa.string()),  # of a rejection, from audio.decode.Rejection
+        ("detail", pa.string()),  # of a rejection, for people
+    ]
+)
+
+SEGMENTS = pa.schema(
+    [
+        ("track_id", pa.string()),
+        ("segment_index", pa.int32()),
+        ("n_valid_samples", pa.int32()),
+        ("pcm", pa.binary()),  # int16, little-endian, mono, n_valid_samples of them
+    ]
+)
+
+SPLIT = pa.schema([("track_id", pa.string()), ("split", pa.string())])
+
+SPLITS = ("train", "validation", "test")

@@ -1,0 +1,1 @@
+"""Generation: the sampler and the library job."""

@@ -1,0 +1,1 @@
+"""Labelling: classifiers over files and libraries."""

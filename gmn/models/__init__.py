@@ -1,0 +1,1 @@
+"""Models: networks, conditions and the bundle that holds them."""

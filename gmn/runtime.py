@@ -1,0 +1,92 @@
+"""Ray as gmn's jobs use it: join the cluster that is there, else start a small one here; and its noise, in a file."""
+
+import logging
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+LOCAL_OBJECT_STORE_BYTES = 512 << 20
+"""A local Ray's object store. Audio never crosses it, only table rows; Ray's default takes a third of the memory."""
+
+
+def connect() -> None:
+    """Join the Ray cluster that this process belongs to or that runs on this machine; else start one here.
+
+    A second call does nothing.
+    """
+    _quieten()
+    import ray
+
+    if ray.is_initialized():
+        return
+    environment = {"env_vars": {"OMP_NUM_THREADS": "1", "RAY_TRAIN_V2_ENABLED": "1", **_passed_on()}}
+    if os.environ.get("RAY_ADDRESS") != "local":
+        try:
+            ray.init(address="auto", runtime_env=environment, **_SILENT)
+        except ConnectionError:
+            pass
+        else:
+            return
+    # Logical CPUs: two at least, so that a training worker leaves a place for the tasks that feed it.
+    ray.init(
+        address="local",
+        num_cpus=max(2, os.cpu_count() or 2),
+        include_dashboard=False,
+        object_store_memory=LOCAL_OBJECT_STORE_BYTES,
+        _temp_dir=str(_short_folder()),
+        runtime_env=environment,
+        **_SILENT,
+    )
+
+
+_SILENT = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+
+
+def _quieten() -> None:
+    """Keep Ray's start-up notes and progress bars away from the terminal, before the first `import ray`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    warnings.filterwarnings("ignore", module=r"ray\.")
+
+
+def _passed_on() -> dict[str, str]:
+    """Pick the settings of this process that workers must share."""
+    return {key: os.environ[key] for key in ("PYTHONPATH", "PYTHONWARNINGS") if key in os.environ}
+
+
+def _short_folder() -> Path:
+    """Return a folder for Ray's sockets: their paths must stay under 107 bytes."""
+    folder = Path(os.environ.get("RAY_TMPDIR") or Path(tempfile.gettempdir()) / f"gmn-ray-{os.getuid()}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def ray_data() -> ModuleType:
+    """Import Ray Data with its console output off and the order of rows kept."""
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
+    _to_file("ray.data")
+    return ray.data
+
+
+def keep_log(file: Path) -> None:
+    """Send Python's log records and warnings of this process to a file instead of the terminal."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(file, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.captureWarnings(True)
+
+
+def _to_file(name: str) -> None:
+    """Take a library's own console handlers off, so that its records reach the root logger alone."""
+    logger = logging.getLogger(name)
+    logger.handlers = [h for h in logger.handlers if type(h) is not logging.StreamHandler]
+    logger.propagate = True

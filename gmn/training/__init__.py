@@ -1,0 +1,1 @@
+"""Training: plain PyTorch fits, and Ray Train around them."""

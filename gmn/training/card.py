@@ -1,0 +1,45 @@
+"""The model card: a bundle's README for people (Mitchell et al. 2019)."""
+
+from typing import Any
+
+from gmn.models.bundle import Bundle
+
+
+def model_card(bundle: Bundle) -> str:
+    """Write what the model is, what it learned from, how good it is and what it is not for, as Markdown."""
+    facts = bundle.facts
+    dataset, training = facts["dataset"], facts["training"]
+    counts = dataset["counts"]
+    what = f"classifier of {bundle.head}" if bundle.head else "generator of raw audio"
+    lines = [
+        f"# {bundle.model.kind}: a {what}",
+        "",
+        f"{facts['parameters']:,} parameters, audio at {bundle.sample_rate} Hz.",
+        "",
+        "## Learned from",
+        f"Dataset `{dataset['uri']}`, digest `{dataset['digest'][:12]}`: {counts['tracks']} tracks, "
+        f"{counts['hours']} hours, of which {counts['splits'].get('train', 0)} tracks were trained on.",
+        f"{training['fit']['steps']} steps of {training['fit']['batch_size']} examples, seed {training['seed']}, "
+        f"{facts['train_seconds']:.0f} seconds.",
+        "",
+        "## Judged on held-out tracks",
+        *_judgement(bundle.head, facts["test"]),
+        "",
+        "## Not for",
+        "Claims about music unlike the tracks above; the test tracks come from the same collection.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _judgement(head: str | None, test: dict[str, Any]) -> list[str]:
+    if head == "genre":
+        low, high = test["interval"]
+        return [
+            f"Accuracy {test['accuracy']:.3f} (95 %: {low:.2f} to {high:.2f}) on {test['tracks']} tracks, macro F1 "
+            f"{test['macro_f1']:.3f}; always naming the commonest genre gives {test['majority']:.3f}."
+        ]
+    if head == "emotion":
+        each = ", ".join(f"{name} {r:.2f}" for name, r in test["r"].items())
+        return [f"Pearson's r, mean over the rates, {test['mean_r']:.3f} on {test['tracks']} tracks: {each}."]
+    ladder = ", ".join(f"{name} {bits:.2f}" for name, bits in test["ladder"].items())
+    return [f"{test['bits']:.3f} bits per sample on {test['tracks']} tracks ({ladder}). {test['sentence']}"]

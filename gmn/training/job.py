@@ -1,0 +1,260 @@
+"""The training job: Ray Train around a plain fit, from a dataset to a bundle.
+
+    driver: check, claim ----> worker(s): Fit, checkpoint at each validation ----> driver: bundle, tracking
+                 ^------------- mailbox: steps and curve points -------------'
+
+A worker that dies is started again from the last checkpoint; so is the whole job, by the same command.
+"""
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from gmn import __version__, runtime, tracking
+from gmn.config import Config
+from gmn.datasets.dataset import Dataset
+from gmn.errors import InputError
+from gmn.models.bundle import BUNDLE, Bundle, count_parameters, save_bundle
+from gmn.models.conditioning import Conditions
+from gmn.models.resnet import ResNet
+from gmn.models.wavenet import WaveNet
+from gmn.storage import Folder
+from gmn.training import classifier, generator
+from gmn.training.card import model_card
+from gmn.training.classifier import ClassifierTask, ResNetSettings
+from gmn.training.generator import GeneratorTask, WaveNetSettings
+from gmn.training.loop import Fit, History
+
+STATE = "training_state"
+
+Tick = Callable[[int, int, Mapping[str, float]], None]
+"""Called with the steps done, the steps in all, and the newest point of the curves."""
+
+
+class Workers(Config):
+    """The processes that train together."""
+
+    count: int = Field(1, ge=1)
+    """Number of processes; each takes an equal share of every batch."""
+    cpus: int | None = Field(None, ge=1)
+    """Cores, and torch threads, of each; none: an equal share of the cluster's, at most 8."""
+
+
+class TrainPaths(Config):
+    """From what, to where, and by how many."""
+
+    dataset: str
+    """The dataset to learn from."""
+    output: str
+    """The bundle to write."""
+    workers: Workers = Workers()
+    """The processes that train together."""
+
+
+class TrainWaveNet(WaveNetSettings, TrainPaths):
+    """Train a conditional WaveNet, a generator of raw audio."""
+
+
+class TrainResNet(ResNetSettings, TrainPaths):
+    """Train a ResNet, a classifier of genre or of emotion."""
+
+
+TRAINING = {"wavenet": TrainWaveNet, "resnet": TrainResNet}
+"""What `kind` may name."""
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What a training gave."""
+
+    digest: str
+    parameters: int
+    test: Mapping[str, Any]
+
+
+def train(config: TrainWaveNet | TrainResNet, tick: Tick = lambda step, steps, values: None) -> TrainSummary:
+    """Train a model and write its bundle, or go on where an interrupted training stopped.
+
+    Raises InputError before any worker starts where the dataset, the output or the settings cannot be used.
+    """
+    dataset, output = Dataset(config.dataset), Folder(config.output)
+    if config.fit.batch_size % config.workers.count:
+        raise InputError(
+            f"fit.batch_size: {config.fit.batch_size} is not a multiple of workers.count={config.workers.count}"
+        )
+    if isinstance(config, TrainResNet):
+        classifier.open_readers(dataset, config.head)
+    else:
+        generator.open_readers(dataset)
+    request = config.model_dump(mode="json", exclude={"output", "workers", "dataset"}) | {"dataset": dataset.digest}
+    with BUNDLE.claim(output, request) as whole:
+        if not whole:
+            tags = {"gmn.kind": config.kind, "gmn.dataset": dataset.digest, "gmn.version": __version__}
+            with tracking.start("train", output, config.model_dump(mode="json"), tags) as run:
+                _train(config, dataset, output, run, tick)
+        root = BUNDLE.read(output)
+        return TrainSummary(root["digest"], root["parameters"], root["test"])
+
+
+def _train(
+    config: TrainWaveNet | TrainResNet, dataset: Dataset, output: Folder, run: tracking.Run, tick: Tick
+) -> None:
+    started = time.time()
+    average, found = _fit_on_ray(config, output, tick)
+    conditions = Conditions.from_json(found["conditions"])
+    model: WaveNet | ResNet
+    if isinstance(config, TrainResNet):
+        labels = tuple(found["labels"])
+        model = ResNet(config.model, dataset.sample_rate, len(labels), softmax=config.head == "genre")
+        bundle = Bundle(model, dataset.sample_rate, conditions, config.head, labels)
+    else:
+        model = WaveNet(config.model, conditions.size)
+        bundle = Bundle(model, dataset.sample_rate, conditions)
+    model.load_state_dict(average)
+    facts = {
+        "parameters": count_parameters(model),
+        "dataset": {"uri": dataset.folder.uri, "digest": dataset.digest, "counts": dataset.root["counts"]},
+        "training": config.model_dump(mode="json", exclude={"dataset", "output"}),
+        "test": found["test"],
+        "history": found["history"],
+        "train_seconds": round(time.time() - started, 1),
+    }
+    bundle = Bundle(model, bundle.sample_rate, conditions, bundle.head, bundle.labels, facts)
+    save_bundle(output, bundle, model_card(bundle))
+    run.log_curves(found["history"])
+    run.log_results({"test": found["test"], "train_seconds": facts["train_seconds"]})
+    if output.local is not None:
+        for name in ("model.json", "model.safetensors", "README.md"):
+            run.log_files(output.local / name, "bundle")
+
+
+def _fit_on_ray(
+    config: TrainWaveNet | TrainResNet, output: Folder, tick: Tick
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Run the fit under Ray Train; returns the averaged weights and what the first worker found."""
+    runtime.connect()
+    import ray
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    available = int(ray.cluster_resources().get("CPU", 1))
+    cpus = config.workers.cpus or max(1, min(8, available // config.workers.count))
+    if cpus * config.workers.count > available:
+        raise InputError(
+            f"workers: {config.workers.count} of {cpus} CPUs each are more than the cluster's {available} CPUs"
+        )
+    mailbox = ray.remote(num_cpus=0)(_Mailbox).remote()
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"config": config, "cpus": cpus, "mailbox": mailbox},
+        scaling_config=ScalingConfig(num_workers=config.workers.count, resources_per_worker={"CPU": cpus}),
+        run_config=RunConfig(
+            name=STATE,
+            storage_path=output.path if output.local is not None else output.uri,
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+            failure_config=FailureConfig(max_failures=2),
+        ),
+    )
+    with _listening(mailbox, config.fit.steps, tick):
+        result = trainer.fit()
+    with result.checkpoint.as_directory() as folder:
+        state = torch.load(Path(folder, "state.pt"), weights_only=True)
+    return state["average"], result.return_value
+
+
+def _worker(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Fit in one worker process; the first one validates, saves and returns what is worth keeping."""
+    import ray.train
+    from ray.train.torch import get_device
+
+    config, mailbox = arguments["config"], arguments["mailbox"]
+    torch.set_num_threads(arguments["cpus"])
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    task = make_task(config, get_device())
+    fit = Fit(task, config.fit, config.seed, rank, world)
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is not None:
+        with checkpoint.as_directory() as folder:
+            fit.resume(torch.load(Path(folder, "state.pt"), weights_only=True))
+
+    def report(values: dict[str, float]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            kept = None
+            if rank == 0:
+                torch.save(fit.state(), Path(folder, "state.pt"))
+                kept = ray.train.Checkpoint.from_directory(folder)
+                mailbox.put.remote((fit.step, values))
+            ray.train.report(values, checkpoint=kept)
+
+    last = time.monotonic()
+
+    def tick(step: int) -> None:
+        nonlocal last
+        if rank == 0 and time.monotonic() - last > 0.5:
+            last = time.monotonic()
+            mailbox.put.remote((step, {}))
+
+    fit.run(report, tick)
+    history: History = fit.history
+    return {
+        "test": task.evaluate(fit.average, "test") if rank == 0 else {},
+        "history": history,
+        "conditions": task.conditions.to_json(),
+        "labels": list(task.labels) if isinstance(task, ClassifierTask) else [],
+    }
+
+
+def make_task(config: TrainWaveNet | TrainResNet, device: torch.device) -> GeneratorTask | ClassifierTask:
+    """Build what a configuration trains, on a device."""
+    dataset = Dataset(config.dataset)
+    if isinstance(config, TrainResNet):
+        return ClassifierTask(dataset, config, device)
+    return GeneratorTask(dataset, config, device)
+
+
+@contextlib.contextmanager
+def _listening(mailbox: Any, steps: int, tick: Tick) -> Iterator[None]:
+    """Pass the workers' messages on to `tick` while the block runs."""
+    import ray
+    from ray.exceptions import RayError
+
+    over = threading.Event()
+
+    def listen() -> None:
+        while not over.is_set():
+            over.wait(0.5)
+            # A lost mailbox costs the progress bar, not the training.
+            with contextlib.suppress(RayError):
+                for step, values in ray.get(mailbox.take.remote(), timeout=10):
+                    tick(step, steps, values)
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class _Mailbox:
+    """A Ray actor through which a worker tells the driver how far it is."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[int, dict[str, float]]] = []
+
+    def put(self, item: tuple[int, dict[str, float]]) -> None:
+        self._items.append(item)
+
+    def take(self) -> list[tuple[int, dict[str, float]]]:
+        items, self._items = self._items, []
+        return items

@@ -1,0 +1,168 @@
+"""The training loop: plain PyTorch, one process or one of several that average their gradients. No Ray.
+
+Every random choice of a step is drawn from (seed, step), so that a resumed training takes the steps that an undisturbed
+one would have taken, and the position in the data is the number of the step.
+"""
+
+import contextlib
+import copy
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+import torch.distributed as dist
+from pydantic import Field
+from torch import Tensor, nn
+
+from gmn.config import Config
+
+History = list[dict[str, float]]
+"""Points of the learning curves: `step`, and the values measured there."""
+
+
+class FitSettings(Config):
+    """How a network is fitted."""
+
+    steps: int = Field(2000, ge=1)
+    """Optimizer steps in all."""
+    batch_size: int = Field(8, ge=1)
+    """Examples in a step, over all workers."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Peak of the schedule: linear warm-up, then a cosine to zero."""
+    warmup_steps: int = Field(50, ge=0)
+    """Steps of linear warm-up."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled decay."""
+    clip_norm: float = Field(1.0, gt=0)
+    """Gradients of a larger norm are scaled down to it."""
+    ema_decay: float = Field(0.998, ge=0, lt=1)
+    """Decay of the running average of the weights, which is what gets evaluated and kept."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """bf16: matrix products in bfloat16 by autocast; auto: bf16 where the processor computes with it."""
+    evaluate_every: int = Field(200, ge=1)
+    """Steps from one validation, and checkpoint, to the next."""
+
+
+class Task(Protocol):
+    """What is trained: a model, the loss of each step, and its judgement."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network whose weights are fitted."""
+
+    def loss(self, step: int, rank: int, world: int) -> Tensor:
+        """Return the mean loss over this worker's share of the step's batch."""
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
+        """Judge a model on a split; plain numbers become curves."""
+
+
+def use_bf16(precision: str, device: torch.device) -> bool:
+    """Decide whether matrix products run in bfloat16; `auto` asks the processor."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    with contextlib.suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text()
+        return "avx512_bf16" in flags or "amx_bf16" in flags
+    return False
+
+
+def learning_rate(step: int, settings: FitSettings) -> float:
+    """Return the learning rate of a step: linear warm-up to the peak, then a cosine to zero."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    share = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+
+
+class Fit:
+    """One training: weights, their running average, the optimizer, the step and the curves."""
+
+    def __init__(self, task: Task, settings: FitSettings, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.task, self.settings, self.seed = task, settings, seed
+        self.rank, self.world = rank, world
+        self.average = copy.deepcopy(task.model).eval()
+        self.optimizer = torch.optim.AdamW(
+            task.model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
+        )
+        self.device = next(task.model.parameters()).device
+        self.bf16 = use_bf16(settings.precision, self.device)
+        self.step = 0
+        self.history: History = []
+
+    def run(
+        self,
+        report: Callable[[dict[str, float]], None] = lambda values: None,
+        tick: Callable[[int], None] = lambda step: None,
+    ) -> None:
+        """Take the steps that are left.
+
+        `report` is called with the new point of the curves after each validation, `tick` after every step.
+        """
+        losses: list[Tensor] = []
+        while self.step < self.settings.steps:
+            losses.append(self._take_step())
+            self.step += 1
+            tick(self.step)
+            if self.step % self.settings.evaluate_every == 0 or self.step == self.settings.steps:
+                values = {"step": float(self.step), "train_loss": torch.stack(losses).mean().item()}
+                losses.clear()
+                judged = self.task.evaluate(self.average, "validation")
+                values |= {f"validation_{key}": value for key, value in judged.items() if isinstance(value, float)}
+                self.history.append(values)
+                report(values)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a resumed training needs."""
+        return {
+            "model": self.task.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "history": self.history,
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.task.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.history = state["step"], state["history"]
+
+    def _take_step(self) -> Tensor:
+        torch.manual_seed((self.seed * 1_000_003 + self.step) * 1009 + self.rank)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.settings)
+        self.task.model.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            loss = self.task.loss(self.step, self.rank, self.world)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self._average_gradients()
+        nn.utils.clip_grad_norm_(self.task.model.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        self._average_weights()
+        return loss.detach()
+
+    def _average_gradients(self) -> None:
+        """Average the gradients over all workers, as one message."""
+        if self.world == 1:
+            return
+        gradients = [p.grad for p in self.task.model.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.world
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    @torch.no_grad()
+    def _average_weights(self) -> None:
+        """Move the running average; a young one moves faster, so that it forgets the first weights."""
+        weight = 1 - min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.task.model.parameters()), weight)
+        for mean, value in zip(self.average.buffers(), self.task.model.buffers(), strict=True):
+            mean.copy_(value)

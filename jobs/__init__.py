@@ -1,0 +1,1 @@
+"""Jobs: thin drivers over the library, `python -m jobs.NAME`."""
