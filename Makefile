@@ -1,5 +1,5 @@
 # gmn's commands: `make` lists them. Each sets up .venv first; once that is done, setting up costs nothing.
-# The settings below are given on the command line: make demo AUDIO=~/music
+# The settings below are given on the command line: make demo AUDIO=music
 
 # The Python that a new .venv is made with: 3.11 or newer. Empty: the first such on PATH.
 PYTHON =
@@ -20,7 +20,6 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ui test soak check wheel pin setup clean
-MAKEFLAGS += --no-print-directory
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,7 +40,8 @@ demo: $(STAMP) ## Run the whole chain on audio it composes itself, or on yours: 
 ui: $(STAMP) ## Show a run's metrics in the browser: [RUN=runs/demo] [PORT=5000]
 	@if [ ! -f '$(RUN)/mlflow.db' ]; then \
 		echo "There is no $(RUN)/mlflow.db: run 'make demo' first, or name a run with RUN=" >&2; exit 1; fi
-	@$(BIN)/python -m mlflow ui --backend-store-uri 'sqlite:///$(RUN)/mlflow.db' --host 127.0.0.1 --port $(PORT)
+	@$(BIN)/python -m mlflow ui --backend-store-uri 'sqlite:///$(RUN)/mlflow.db' \
+		--host 127.0.0.1 --port $(PORT) --workers 1
 
 test: $(STAMP) ## Run the fast tests: [ARGS="-k wavenet"]
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
@@ -114,4 +114,4 @@ $(STAMP): pyproject.toml constraints.txt
 
 clean: ## Remove build products and caches; .venv and runs/ stay
 	rm -rf build dist gmn.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find gmn jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

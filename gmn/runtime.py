@@ -1,11 +1,15 @@
 """Ray as gmn's jobs use it: join the cluster that is there, else start a small one here; and its noise, in a file."""
 
+import contextlib
 import logging
 import os
 import tempfile
+import threading
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 LOCAL_OBJECT_STORE_BYTES = 512 << 20
 """A local Ray's object store. Audio never crosses it, only table rows; Ray's default takes a third of the memory."""
@@ -19,6 +23,7 @@ def connect() -> None:
     _quieten()
     import ray
 
+    _to_file("ray")
     if ray.is_initialized():
         return
     environment = {"env_vars": {"OMP_NUM_THREADS": "1", "RAY_TRAIN_V2_ENABLED": "1", **_passed_on()}}
@@ -41,7 +46,7 @@ def connect() -> None:
     )
 
 
-_SILENT = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+_SILENT = {"log_to_driver": False, "configure_logging": False}
 
 
 def _quieten() -> None:
@@ -76,6 +81,50 @@ def ray_data() -> ModuleType:
     return ray.data
 
 
+class Mailbox:
+    """A Ray actor's inside: what workers have to say until the driver asks."""
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+
+    def put(self, message: Any) -> None:
+        """Leave a message."""
+        self._messages.append(message)
+
+    def take(self) -> list[Any]:
+        """Take all messages."""
+        messages, self._messages = self._messages, []
+        return messages
+
+
+@contextlib.contextmanager
+def listening(hear: Callable[[Any], None]) -> Iterator[Any]:
+    """Open a mailbox whose messages are heard here while the block runs; workers call `mailbox.put.remote(message)`."""
+    import ray
+    from ray.exceptions import RayError
+
+    mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
+    over = threading.Event()
+
+    def listen() -> None:
+        last = False
+        while not last:
+            last = over.wait(0.5)
+            # A lost mailbox costs the progress bar, not the work.
+            with contextlib.suppress(RayError):
+                for message in ray.get(mailbox.take.remote(), timeout=10):
+                    hear(message)
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield mailbox
+    finally:
+        over.set()
+        thread.join()
+        ray.kill(mailbox)
+
+
 def keep_log(file: Path) -> None:
     """Send Python's log records and warnings of this process to a file instead of the terminal."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -88,5 +137,8 @@ def keep_log(file: Path) -> None:
 def _to_file(name: str) -> None:
     """Take a library's own console handlers off, so that its records reach the root logger alone."""
     logger = logging.getLogger(name)
-    logger.handlers = [h for h in logger.handlers if type(h) is not logging.StreamHandler]
+    for handler in list(logger.handlers):
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            logger.removeHandler(handler)
+    logger.setLevel(logging.INFO)
     logger.propagate = True

@@ -24,7 +24,7 @@ def run(
 ) -> int:
     """Run a job from its command line; returns the exit code.
 
-    `job` does the work and returns where the result is. Exit codes: 0 done, 2 the input cannot be used, 130 interrupted.
+    `job` does the work and returns where the result is. Exit codes: 0 done, 2 unusable input, 130 interrupted.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     if "--help" in arguments or "-h" in arguments:

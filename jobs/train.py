@@ -6,6 +6,7 @@ resnet-emotion.yaml.
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from gmn.training.job import TRAINING, TrainResNet, TrainWaveNet, train
 from jobs._job import Bar, log_beside, run
@@ -29,15 +30,18 @@ def run_train(config: TrainWaveNet | TrainResNet) -> str:
 
     summary = train(config, tick)
     bar.close()
-    test = summary.test
-    if "bits" in test:
-        print(f"test      {test['sentence']}")
-    elif "accuracy" in test:
-        low, high = test["interval"]
-        print(f"test      genre accuracy {test['accuracy']:.3f} ({low:.2f} to {high:.2f}), majority {test['majority']:.3f}")
-    else:
-        print(f"test      mean r of the nine emotions {test['mean_r']:.3f}")
+    print(f"test      {judgement(summary.test)}")
     return f"bundle: {config.output} ({summary.digest[:12]}, {summary.parameters:,} parameters)"
+
+
+def judgement(test: Mapping[str, Any]) -> str:
+    """Say in one line what the held-out tracks showed."""
+    if "bits" in test:
+        return str(test["sentence"])
+    if "mean_r" in test:
+        return f"mean r of the nine emotions {test['mean_r']:.3f} on {test['tracks']} tracks"
+    low, high = test["interval"]
+    return f"accuracy {test['accuracy']:.3f} ({low:.2f} to {high:.2f}), always the commonest {test['majority']:.3f}"
 
 
 if __name__ == "__main__":

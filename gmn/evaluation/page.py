@@ -24,7 +24,7 @@ PAGE_SIZE = 24  # clip cards on one page: they fill rows of one, two, three and 
 MAX_POINTS = 1200  # points that a curve keeps: about one a pixel
 
 Tone = Literal["plain", "good", "warn", "bad"]
-Section = Literal["summary", "clips", "obedience", "training", "provenance"]
+Section = Literal["summary", "obedience", "training", "provenance"]
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ class Ladder:
     @property
     def best(self) -> tuple[str, float]:
         """The lowest rung, or the model where there is none."""
-        return min(
-            (rung for rung in self.rungs if math.isfinite(rung[1])), key=lambda rung: rung[1], default=self.model
-        )
+        return min(self.rungs, key=_height, default=self.model)
 
     @property
     def verdict(self) -> tuple[Tone, str]:
@@ -74,10 +72,7 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Target against predicted, as counts; a cell is shaded by its share of the row.
-
-    Raises ValueError where the counts do not have one row a row label and one column a column label.
-    """
+    """Target against predicted, as counts [rows][columns]; raises ValueError where they have another shape."""
 
     title: str
     rows: Sequence[str]
@@ -106,7 +101,8 @@ class Curve:
 
     def plot(self) -> dict[str, Any]:
         """Return what the page's script draws."""
-        series = [[[x, finite(y)] for x, y in thinned(points)] for points in self.series.values()]
+        ordered = [sorted(points, key=lambda point: point[0]) for points in self.series.values()]
+        series = [[[float(x), finite(y)] for x, y in thinned(points)] for points in ordered]
         return {"names": list(self.series), "series": series, "x": self.x_label, "y": self.y_label}
 
 
@@ -152,10 +148,7 @@ class ClipCard:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a header, shown in a section; columns of numbers are set flush right.
-
-    Raises ValueError where a row is not as long as the header.
-    """
+    """Rows of text under a header; raises ValueError where a row is not as long as the header."""
 
     title: str
     header: Sequence[str]
@@ -203,7 +196,7 @@ class Report:
             "training": self.curves,
             "provenance": (),
         }
-        told = {table.section for table in self.tables}
+        told = [table.section for table in self.tables]
         return {anchor: anchor.capitalize() for anchor, parts in filled.items() if parts or anchor in told}
 
 
@@ -228,19 +221,22 @@ def script_json(value: object) -> Markup:
 
 def finite(value: float | None) -> float | None:
     """Return a number, or None where JSON has no word for it."""
-    return value if value is not None and math.isfinite(value) else None
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
-def thinned(points: Sequence[tuple[float, float]], most: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """Return at most `most` points: of every stretch the lowest and the highest, so that no spike is lost."""
-    if len(points) <= most:
-        return list(points)
+def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return MAX_POINTS points at most: of every stretch the lowest and the highest, so that no spike is lost."""
     kept: list[tuple[float, float]] = []
-    stretch = math.ceil(2 * len(points) / most)
+    stretch = math.ceil(2 * len(points) / MAX_POINTS) if len(points) > MAX_POINTS else 1
     for start in range(0, len(points), stretch):
-        part = sorted(points[start : start + stretch], key=lambda point: point[1])
-        kept += sorted({part[0], part[-1]})
+        part = points[start : start + stretch]
+        kept += sorted({min(part, key=_height), max(part, key=_height)})
     return kept
+
+
+def _height(point: tuple[object, float]) -> float:
+    """Order by value; what is not finite counts as highest."""
+    return point[1] if math.isfinite(point[1]) else math.inf
 
 
 def _write(path: Path, text: str) -> None:

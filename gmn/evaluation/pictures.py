@@ -40,7 +40,9 @@ def write_spectrogram(waveform: NDArray[np.float32], sample_rate: int, path: Pat
 def spectrogram_db(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
     """Return levels [HEIGHT, WIDTH] in dB of full scale, in [FLOOR_DB, 0], lowest band first.
 
-    Samples that are not finite count as zero. Raises ValueError where the waveform is not one channel.
+    A sine between two bins shows up to 1.4 dB low. Samples that are not finite count as zero.
+
+    Raises ValueError where the waveform is not one channel.
     """
     if waveform.ndim != 1:
         raise ValueError(f"a waveform [T] is one channel, got shape {waveform.shape}")
@@ -51,12 +53,12 @@ def spectrogram_db(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[n
     per_pixel = max(1, int(np.ceil(len(waveform) / (WIDTH * window_samples / 2))))
     starts = np.linspace(0, len(padded) - window_samples, WIDTH * per_pixel).astype(np.int64)
     views = np.lib.stride_tricks.sliding_window_view(padded, window_samples)
-    edges = _band_edges(sample_rate, 2 * window_samples)
+    edges = _band_edges(sample_rate, window_samples)
     bands = np.empty((HEIGHT, len(starts)), dtype=np.float32)
     for first in range(0, len(starts), _BLOCK_FRAMES):
         block = views[starts[first : first + _BLOCK_FRAMES]] * window  # [F, window]
-        spectrum = np.abs(np.fft.rfft(block, n=2 * window_samples, axis=1))  # [F, B]
-        bands[:, first : first + len(block)] = np.maximum.reduceat(spectrum, edges, axis=1).T[:HEIGHT]
+        spectrum = np.abs(np.fft.rfft(block, axis=1))  # [F, B]
+        bands[:, first : first + len(block)] = np.maximum.reduceat(spectrum, edges, axis=1).T
     amplitude = bands.reshape(HEIGHT, WIDTH, per_pixel).max(axis=2) * (2 / window.sum())
     decibels: NDArray[np.float32] = 20 * np.log10(np.maximum(amplitude, 10 ** (FLOOR_DB / 20)))
     return np.clip(decibels, FLOOR_DB, 0)

@@ -6,11 +6,9 @@
 A worker that dies is started again from the last checkpoint; so is the whole job, by the same command.
 """
 
-import contextlib
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +65,7 @@ class TrainResNet(ResNetSettings, TrainPaths):
     """Train a ResNet, a classifier of genre or of emotion."""
 
 
-TRAINING = {"wavenet": TrainWaveNet, "resnet": TrainResNet}
+TRAINING: dict[str, type[TrainWaveNet] | type[TrainResNet]] = {"wavenet": TrainWaveNet, "resnet": TrainResNet}
 """What `kind` may name."""
 
 
@@ -151,20 +149,18 @@ def _fit_on_ray(
         raise InputError(
             f"workers: {config.workers.count} of {cpus} CPUs each are more than the cluster's {available} CPUs"
         )
-    mailbox = ray.remote(num_cpus=0)(_Mailbox).remote()
-    trainer = TorchTrainer(
-        _worker,
-        train_loop_config={"config": config, "cpus": cpus, "mailbox": mailbox},
-        scaling_config=ScalingConfig(num_workers=config.workers.count, resources_per_worker={"CPU": cpus}),
-        run_config=RunConfig(
-            name=STATE,
-            storage_path=output.path if output.local is not None else output.uri,
-            checkpoint_config=CheckpointConfig(num_to_keep=1),
-            failure_config=FailureConfig(max_failures=2),
-        ),
-    )
-    with _listening(mailbox, config.fit.steps, tick):
-        result = trainer.fit()
+    with runtime.listening(lambda message: tick(message[0], config.fit.steps, message[1])) as mailbox:
+        result = TorchTrainer(
+            _worker,
+            train_loop_config={"config": config, "cpus": cpus, "mailbox": mailbox},
+            scaling_config=ScalingConfig(num_workers=config.workers.count, resources_per_worker={"CPU": cpus}),
+            run_config=RunConfig(
+                name=STATE,
+                storage_path=output.path if output.local is not None else output.uri,
+                checkpoint_config=CheckpointConfig(num_to_keep=1),
+                failure_config=FailureConfig(max_failures=2),
+            ),
+        ).fit()
     with result.checkpoint.as_directory() as folder:
         state = torch.load(Path(folder, "state.pt"), weights_only=True)
     return state["average"], result.return_value
@@ -219,42 +215,3 @@ def make_task(config: TrainWaveNet | TrainResNet, device: torch.device) -> Gener
     if isinstance(config, TrainResNet):
         return ClassifierTask(dataset, config, device)
     return GeneratorTask(dataset, config, device)
-
-
-@contextlib.contextmanager
-def _listening(mailbox: Any, steps: int, tick: Tick) -> Iterator[None]:
-    """Pass the workers' messages on to `tick` while the block runs."""
-    import ray
-    from ray.exceptions import RayError
-
-    over = threading.Event()
-
-    def listen() -> None:
-        while not over.is_set():
-            over.wait(0.5)
-            # A lost mailbox costs the progress bar, not the training.
-            with contextlib.suppress(RayError):
-                for step, values in ray.get(mailbox.take.remote(), timeout=10):
-                    tick(step, steps, values)
-
-    thread = threading.Thread(target=listen, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-class _Mailbox:
-    """A Ray actor through which a worker tells the driver how far it is."""
-
-    def __init__(self) -> None:
-        self._items: list[tuple[int, dict[str, float]]] = []
-
-    def put(self, item: tuple[int, dict[str, float]]) -> None:
-        self._items.append(item)
-
-    def take(self) -> list[tuple[int, dict[str, float]]]:
-        items, self._items = self._items, []
-        return items

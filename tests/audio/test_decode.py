@@ -118,7 +118,9 @@ def test_other_chunks_and_trailing_bytes_do_not_look_like_a_cut() -> None:
     content = encoded(sound(), "WAV", "PCM_16")
     at = content.index(b"data")
     odd = b"LIST" + (5).to_bytes(4, "little") + b"INFO\0" + b"\0"
-    assert read_mono(io.BytesIO(content[:at] + odd + content[at:] + b"junk" * 99), RATE).pcm.size == 2 * RATE
+    content = content[:at] + odd + content[at:]
+    assert read_mono(io.BytesIO(content + b"junk" * 99), RATE).pcm.size == 2 * RATE
+    assert reason_of(content[: len(content) // 2]) is Rejection.TRUNCATED
 
 
 def test_reasons(tmp_path: Path) -> None:

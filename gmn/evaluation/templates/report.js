@@ -46,14 +46,13 @@
     const size = Number(section.dataset.pageSize);
     const form = section.querySelector(".filters");
     const cards = section.querySelector(".cards");
-    const orders = {
-      listed: ["as listed", null],
-      bitsLow: ["fewest bits per sample", (clip) => clip.bits_per_sample],
-      bitsHigh: ["most bits per sample", (clip) => -clip.bits_per_sample, "bits_per_sample"],
-      sure: ["most certain genre", (clip) => -clip.genre_confidence, "genre_confidence"],
-      unsure: ["least certain genre", (clip) => clip.genre_confidence],
+    const orders = { // words, key, direction
+      listed: ["as listed"],
+      bitsLow: ["fewest bits per sample", "bits_per_sample", 1],
+      bitsHigh: ["most bits per sample", "bits_per_sample", -1],
+      sure: ["most certain genre", "genre_confidence", -1],
+      unsure: ["least certain genre", "genre_confidence", 1],
     };
-    const source = { bitsLow: "bits_per_sample", bitsHigh: "bits_per_sample", sure: "genre_confidence", unsure: "genre_confidence" };
     const obeyedWords = new Map([[true, "obeyed"], [false, "not obeyed"], [null, "not judged"]]);
     let shown = all;
     let page = 0;
@@ -67,8 +66,8 @@
       form.elements[key].append(make("option", { value: "" }, "all"));
       for (const value of values) form.elements[key].append(make("option", { value: JSON.stringify(value) }, `${word(value)} (${counts.get(value)})`));
     }
-    for (const [key, [words]] of Object.entries(orders)) {
-      if (!source[key] || all.some((clip) => clip[source[key]] !== null)) form.elements.order.append(make("option", { value: key }, words));
+    for (const [name, [words, key]] of Object.entries(orders)) {
+      if (!key || all.some((clip) => clip[key] !== null)) form.elements.order.append(make("option", { value: name }, words));
     }
     form.hidden = false;
 
@@ -91,9 +90,8 @@
         .filter((key) => form.elements[key].value !== "")
         .map((key) => [key, JSON.parse(form.elements[key].value)]);
       shown = all.filter((clip) => wanted.every(([key, value]) => clip[key] === value));
-      const [, rank] = orders[form.elements.order.value];
-      const key = source[form.elements.order.value];
-      if (rank) shown.sort((a, b) => (a[key] === null) - (b[key] === null) || rank(a) - rank(b));
+      const [, key, direction] = orders[form.elements.order.value];
+      if (key) shown.sort((a, b) => (a[key] === null) - (b[key] === null) || direction * (a[key] - b[key]));
       page = 0;
       render();
     }
@@ -280,7 +278,7 @@
         if (!points.length) return;
         const [px, py] = points[nearest(points, x)];
         svg.append(draw("circle", { class: `hover dot series-${i % 6}`, cx: scale.x(px), cy: scale.y(py), r: 5 }));
-        readout.append(make("div", {}, make("span", { class: `key series-${i % 6}` }), curve.names[i], make("b", {}, Number(py.toPrecision(4)))));
+        readout.append(make("div", {}, make("span", { class: `key series-${i % 6}` }), `${curve.names[i]} `, make("b", {}, Number(py.toPrecision(4)))));
       });
       const room = plot.clientWidth - readout.offsetWidth;
       readout.style.left = `${Math.max(0, Math.min(at + 14 > room ? at - 14 - readout.offsetWidth : at + 14, room))}px`;

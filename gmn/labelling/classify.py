@@ -1,0 +1,202 @@
+"""The labelling job: classifiers say what they hear in files or in a library's clips.
+
+    inputs --chunks--> [plain Ray tasks: decode once a sample rate, judge by every model, write a part a model]
+    --> labels.json
+
+One row for every input and model; an input that cannot be read is a row too, with its reason.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from pydantic import Field
+
+from gmn import __version__, runtime
+from gmn.audio.decode import SUFFIXES, DecodeError, read_waveform
+from gmn.config import Config
+from gmn.datasets.ingest import list_audio
+from gmn.datasets.library import CLIPS, LABEL_ROWS, LABELS, LABELS_FOLDER, LIBRARY, read_rows
+from gmn.errors import InputError
+from gmn.models.bundle import LoadedBundle, load_bundle
+from gmn.models.resnet import ResNet
+from gmn.storage import Folder, digest_json
+
+CHUNK_INPUTS = 32
+
+
+class ClassifyConfig(Config):
+    """Label audio with trained classifiers."""
+
+    models: tuple[str, ...] = Field(min_length=1)
+    """The classifiers' bundles, separated by commas."""
+    source: str
+    """An audio file, a directory of them, or a clip library."""
+    output: str | None = None
+    """Where the labels go; none: into the library itself, and for one file nowhere, they are only shown."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to be labelled: its name in the result and its file."""
+
+    name: str
+    file: str
+
+
+@dataclass(frozen=True)
+class ClassifySummary:
+    """What was heard: how often each label of each head came out on top."""
+
+    inputs: int
+    rejected: dict[str, int]
+    labels: dict[str, dict[str, int]]
+
+
+def classify(
+    config: ClassifyConfig, progress: Callable[[int, int], None] = lambda done, total: None
+) -> ClassifySummary | list[dict[str, Any]]:
+    """Label the source; returns the summary of what was written, or the rows where there is no output.
+
+    Raises InputError before any worker starts where a model, the source or the output cannot be used.
+    """
+    bundles = _load(config)
+    inputs = list_inputs(config.source)
+    target = _target(config)
+    if target is None:
+        return [row for item in inputs for row in judge(item, bundles)]
+    output = Folder(target)
+    request = {"source": config.source, "models": [bundle.digest for bundle in bundles]}
+    with LABELS.claim(output, request) as whole:
+        if not whole:
+            chunks = [inputs[start : start + CHUNK_INPUTS] for start in range(0, len(inputs), CHUNK_INPUTS)]
+            names = [f"part-{digest_json([[item.name, item.file] for item in chunk])[:16]}.parquet" for chunk in chunks]
+            _run_chunks(config, output, bundles, chunks, names, progress)
+            _commit(output, bundles, names, len(inputs))
+        return ClassifySummary(**LABELS.read(output)["counts"])
+
+
+def list_inputs(source: str) -> list[Input]:
+    """List what a source holds: a file itself, a directory's audio, or a library's clips by their id.
+
+    Raises InputError where there is nothing to label.
+    """
+    folder = Folder(source)
+    if LIBRARY.whole(folder):
+        rows = read_rows(folder, LIBRARY.read(folder)["clips"], CLIPS)
+        return [Input(row["clip_id"], f"{source}/{row['path']}") for row in rows]
+    path = Path(source)
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(f"source {source}: not an audio file by its name (looked for {' '.join(SUFFIXES)})")
+        return [Input(path.name, str(path))]
+    return [Input(name, str(path / name)) for name, _ in list_audio(path)]
+
+
+def judge(item: Input, bundles: Sequence[LoadedBundle]) -> list[dict[str, Any]]:
+    """Say what each model hears in one input, a row a model; the file is decoded once for each sample rate."""
+    waveforms: dict[int, torch.Tensor] = {}
+    rows = []
+    for bundle in bundles:
+        row: dict[str, Any] = {"input": item.name, "model": bundle.digest, "head": bundle.head, "status": "rejected"}
+        try:
+            if bundle.sample_rate not in waveforms:
+                waveforms[bundle.sample_rate] = torch.from_numpy(read_waveform(item.file, bundle.sample_rate))
+        except DecodeError as error:
+            rows.append(row | {"reason": error.reason.value})
+            continue
+        assert isinstance(bundle.model, ResNet)
+        probabilities = bundle.model.judge(waveforms[bundle.sample_rate]).tolist()
+        label = bundle.labels[max(range(len(probabilities)), key=probabilities.__getitem__)]
+        if bundle.head == "emotion":
+            label = bundle.conditions.top_emotion(probabilities)
+        confidence = probabilities[bundle.labels.index(label)]
+        rows.append(
+            row | {"label": label, "confidence": confidence, "probabilities": probabilities, "status": "ok"}
+        )
+    return rows
+
+
+def _load(config: ClassifyConfig) -> list[LoadedBundle]:
+    bundles = [load_bundle(uri, "classifier") for uri in config.models]
+    heads = Counter(bundle.head for bundle in bundles)
+    for head, count in heads.items():
+        if count > 1:
+            raise InputError(f"models: {count} of them tell the {head}; give one model a head")
+    return bundles
+
+
+def _target(config: ClassifyConfig) -> str | None:
+    if config.output is not None:
+        return config.output
+    if LIBRARY.whole(Folder(config.source)):
+        return f"{config.source}/{LABELS_FOLDER}"
+    if Path(config.source).is_file():
+        return None
+    raise InputError("output: is required for a directory")
+
+
+def _run_chunks(
+    config: ClassifyConfig,
+    output: Folder,
+    bundles: Sequence[LoadedBundle],
+    chunks: Sequence[Sequence[Input]],
+    names: Sequence[str],
+    progress: Callable[[int, int], None],
+) -> None:
+    """Label the chunks that lack, as plain Ray tasks of one core each."""
+    done = set.intersection(*(set((output / bundle.digest[:12]).names()) for bundle in bundles))
+    todo = [(chunk, name) for chunk, name in zip(chunks, names, strict=True) if name not in done]
+    total = sum(map(len, chunks))
+    n_done = total - sum(len(chunk) for chunk, _ in todo)
+    progress(n_done, total)
+    if not todo:
+        return
+    runtime.connect()
+    import ray
+
+    @ray.remote(num_cpus=1, max_retries=3)
+    def task(chunk: Sequence[Input], name: str) -> int:
+        return label_chunk(config, output.uri, chunk, name)
+
+    pending = [task.remote(chunk, name) for chunk, name in todo]
+    while pending:
+        ready, pending = ray.wait(pending)
+        n_done += sum(ray.get(ready))
+        progress(n_done, total)
+
+
+def label_chunk(config: ClassifyConfig, output: str, chunk: Sequence[Input], name: str) -> int:
+    """Label some inputs and write a part for each model; returns their number."""
+    torch.set_num_threads(1)
+    bundles = _load(config)
+    rows = [row for item in chunk for row in judge(item, bundles)]
+    for bundle in bundles:
+        mine = [row for row in rows if row["model"] == bundle.digest]
+        (Folder(output) / bundle.digest[:12]).write_table(name, pa.Table.from_pylist(mine, LABEL_ROWS))
+    return len(chunk)
+
+
+def _commit(output: Folder, bundles: Sequence[LoadedBundle], names: Sequence[str], n_inputs: int) -> None:
+    parts = [f"{bundle.digest[:12]}/{name}" for bundle in bundles for name in names]
+    rows = read_rows(output, parts, LABEL_ROWS)
+    assert len(rows) == n_inputs * len(bundles), f"{len(rows)} rows for {n_inputs} inputs and {len(bundles)} models"
+    counts = {
+        "inputs": n_inputs,
+        "rejected": dict(Counter(row["reason"] for row in rows if row["model"] == bundles[0].digest and row["reason"])),
+        "labels": {
+            str(bundle.head): dict(
+                Counter(row["label"] for row in rows if row["model"] == bundle.digest and row["label"]).most_common()
+            )
+            for bundle in bundles
+        },
+    }
+    models = [
+        {"digest": bundle.digest, "uri": bundle.uri, "head": bundle.head, "labels": list(bundle.labels), **bundle.facts}
+        for bundle in bundles
+    ]
+    LABELS.write(output, {"models": models, "counts": counts, "parts": parts, "gmn_version": __version__})
