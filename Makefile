@@ -30,7 +30,7 @@ else
 PIPELINE = --config configs/pipeline/audio.yaml 'source=$(AUDIO)' 'output=$(or $(OUTPUT),runs/audio)'
 endif
 ifneq ($(LABELS),)
-PIPELINE += labels.kind=emotify 'labels.path=$(LABELS)'
+PIPELINE += ingest.labels.kind=emotify 'ingest.labels.path=$(LABELS)'
 endif
 
 demo: $(STAMP) ## Run the whole chain on audio it composes itself, or on yours: AUDIO=dir [LABELS=file] [OUTPUT=dir]

@@ -33,7 +33,7 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, values: Any) -> Any:
-        """Read `none` where None is allowed, and `a,b` where a tuple is meant."""
+        """Read `none` where None is allowed, `a,b` where a tuple is meant, and some keys of a group over its default."""
         if not isinstance(values, dict):
             return values
         return {key: _from_text(value, cls.model_fields.get(key)) for key, value in values.items()}
@@ -68,18 +68,20 @@ def build(schema: type[C] | Mapping[str, type[C]], file: str | Path | None, over
         raise InputError("\n".join(_lines(error, chosen))) from None
 
 
-def keys(schema: type[Config], prefix: str = "") -> Iterator[Key]:
-    """List every key of a schema with its type, default and meaning, nested models included."""
+def keys(schema: type[Config], prefix: str = "", defaults: Config | None = None) -> Iterator[Key]:
+    """List every key of a schema with its type, default and meaning, nested models included.
+
+    `defaults` holds the values that stand in place of the schema's own defaults.
+    """
     for name, field in schema.model_fields.items():
         path, meaning = f"{prefix}{name}", " ".join((field.description or "").split())
+        default = field.get_default(call_default_factory=True) if defaults is None else getattr(defaults, name)
         models = [c for c in _choices(field.annotation) if isinstance(c, type) and issubclass(c, Config)]
         for model in models:
-            yield from keys(model, f"{path}.")
+            yield from keys(model, f"{path}.", default if isinstance(default, model) else None)
         if not models:
-            default = "required" if field.default is PydanticUndefined else _show(field.default)
-            if field.default_factory is not None:
-                default = _show(field.get_default(call_default_factory=True))
-            yield Key(path, _type_name(field.annotation), default, meaning)
+            shown = "required" if default is PydanticUndefined else _show(default)
+            yield Key(path, _type_name(field.annotation), shown, meaning)
 
 
 def help_text(schema: type[C] | Mapping[str, type[C]], module: str, summary: str) -> str:
@@ -119,6 +121,8 @@ def split_arguments(argv: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _from_text(value: Any, field: FieldInfo | None) -> Any:
+    if field is not None and isinstance(value, dict) and isinstance(field.default, Config):
+        return _over(field.default, value)
     if field is None or not isinstance(value, str):
         return value
     choices = _choices(field.annotation)
@@ -127,6 +131,15 @@ def _from_text(value: Any, field: FieldInfo | None) -> Any:
     if any(typing.get_origin(choice) is tuple for choice in choices):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _over(default: Config, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the given keys of a group over its default, which may differ from the defaults of the group's class."""
+    laid = dict(default)
+    for key, value in values.items():
+        old = laid.get(key)
+        laid[key] = _over(old, value) if isinstance(old, Config) and isinstance(value, dict) else value
+    return laid
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
@@ -180,6 +193,8 @@ def _mapping(loader: _TextLoader, node: yaml.MappingNode) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise yaml.YAMLError(f"a key that is no text, line {key_node.start_mark.line + 1}")
         if key in found:
             raise yaml.YAMLError(f"key {key!r} given twice, line {key_node.start_mark.line + 1}")
         found[key] = loader.construct_object(value_node, deep=True)
@@ -206,7 +221,7 @@ def _choose(schema: type[C] | Mapping[str, type[C]], raw: Mapping[str, Any]) -> 
     kind, known = raw.get("kind"), ", ".join(schema)
     if kind is None:
         raise InputError(f"kind: is required, one of {known} (the file after --config usually sets it)")
-    if kind not in schema:
+    if not isinstance(kind, str) or kind not in schema:
         raise InputError(f"kind: {kind!r} is unknown, one of {known}")
     return schema[kind]
 

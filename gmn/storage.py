@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import uuid
@@ -59,10 +60,17 @@ class Folder:
             raise InputError(f"{self.uri}: cannot open this address: {error}") from None
 
     def __truediv__(self, name: str) -> "Folder":
-        return Folder(f"{self.uri}/{name}")
+        # A URI's options stand behind its path: s3://bucket/folder?endpoint_override=...
+        path, mark, options = self.uri.partition("?") if "://" in self.uri else (self.uri, "", "")
+        return Folder(f"{path}/{name}{mark}{options}")
 
     def __str__(self) -> str:
         return self.uri
+
+    @property
+    def address(self) -> str:
+        """The folder's absolute path, or its URI: what names it in every process."""
+        return self.path if self.local is not None else self.uri
 
     @property
     def local(self) -> Path | None:
@@ -92,8 +100,11 @@ class Folder:
     def writing(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file for writing; its name becomes visible when the block ends without an error."""
         if self.local is None:
+            # Closing an upload publishes it, even after an error: it starts once everything is there.
+            buffer = io.BytesIO()
+            yield buffer
             with self._fs.open_output_stream(self._at(name), compression=None) as stream:
-                yield stream
+                stream.write(buffer.getbuffer())
             return
         target = Path(self._at(name))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +175,7 @@ class Format:
         if not folder.exists():
             raise InputError(f"{folder}: no such folder")
         if not self.whole(folder):
-            unfinished = folder.exists(JOB_FILE) and folder.read_json(JOB_FILE).get("format") == self.name
+            unfinished = folder.exists(JOB_FILE) and _job_format(folder.read_json(JOB_FILE)) == self.name
             why = "its job has not finished: run it again" if unfinished else f"no {self.root} in it"
             raise InputError(f"{folder}: not a {kind} ({why})")
         root = folder.read_json(self.root)
@@ -190,10 +201,10 @@ class Format:
         another job is writing it. The lock is advisory and local (flock): it ends with the process, even by SIGKILL.
         """
         request = json.loads(json.dumps(request))
-        here = [name for name in folder.names() if not name.startswith(".")]
-        if here and JOB_FILE not in here:
-            raise InputError(f"output {folder}: holds something else (it has {here[0]!r} but no {JOB_FILE})")
         try:
+            here = [name for name in folder.names() if not name.startswith(".")]
+            if here and JOB_FILE not in here:
+                raise InputError(f"output {folder}: holds something else (it has {here[0]!r} but no {JOB_FILE})")
             with _lock(folder):
                 if folder.exists(JOB_FILE) and folder.read_bytes(JOB_FILE):
                     self._compare(folder, folder.read_json(JOB_FILE), request)
@@ -205,9 +216,9 @@ class Format:
                 raise InputError(f"output {folder}: cannot be written: {os.strerror(error.errno)}") from error
             raise
 
-    def _compare(self, folder: Folder, job: Mapping[str, Any], request: Mapping[str, Any]) -> None:
-        if job.get("format") != self.name:
-            raise InputError(f"output {folder}: holds something else (a {job.get('format')})")
+    def _compare(self, folder: Folder, job: Any, request: Mapping[str, Any]) -> None:
+        if _job_format(job) != self.name:
+            raise InputError(f"output {folder}: holds something else (a {_job_format(job)})")
         before, now = _flat(job.get("request", {})), _flat(request)
         changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         if changed:
@@ -229,6 +240,11 @@ def _lock(folder: Folder) -> Iterator[None]:
         except BlockingIOError:
             raise InputError(f"output {folder}: another job is writing it") from None
         yield
+
+
+def _job_format(job: Any) -> Any:
+    """Tell which format a job.json belongs to; one of another program has none."""
+    return job.get("format") if isinstance(job, dict) else None
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

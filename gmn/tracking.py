@@ -106,7 +106,7 @@ def _open_run(
 ) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
-        default = "MLFLOW_TRACKING_URI" not in os.environ
+        default = not os.environ.get("MLFLOW_TRACKING_URI")
         artifacts = (run_folder(output) / "mlartifacts").as_uri() if default else None
         experiment_id = client.create_experiment(EXPERIMENT, artifact_location=artifacts)
     else:

@@ -7,8 +7,10 @@ composes its own small collection first.
 import sys
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from gmn.config import Config
+from gmn.datasets.dataset import Dataset
 from gmn.datasets.ingest import IngestConfig, IngestSettings
 from gmn.datasets.labels import LabelsConfig
 from gmn.evaluation.evaluate import EvaluateConfig, EvaluateSettings
@@ -25,6 +27,8 @@ from jobs.generate import run_generate
 from jobs.ingest import run_ingest
 from jobs.train import run_train
 
+C = TypeVar("C", bound=Config)
+
 
 class PipelineConfig(Config):
     """The chain's settings, a group for each stage."""
@@ -33,16 +37,14 @@ class PipelineConfig(Config):
     """The run folder: every stage writes a folder of its own in it."""
     source: str | None = None
     """A directory of audio; none: gmn composes a small collection of its own."""
-    labels: LabelsConfig = LabelsConfig()
-    """Where a given source's labels come from; emotions are trained where they hold rates."""
     corpus: CorpusSettings = CorpusSettings()
     """The collection that gmn composes."""
     ingest: IngestSettings = IngestSettings()
-    """Its labels are those above."""
+    """The dataset; gmn's own collection comes with its own labels."""
     wavenet: WaveNetSettings = WaveNetSettings()
     """The generator."""
     resnet: ResNetSettings = ResNetSettings()
-    """The classifiers, one for genre and one for emotion."""
+    """The classifiers, one for each head that the dataset has labels for."""
     generate: GenerateSettings = GenerateSettings()
     """The clips."""
     evaluate: EvaluateSettings = EvaluateSettings()
@@ -57,34 +59,34 @@ def main(argv: list[str] | None = None) -> int:
 def run_pipeline(config: PipelineConfig) -> str:
     """Run the stages in turn."""
     out, started = config.output.rstrip("/"), time.monotonic()
-    source, labels = config.source, config.labels
+    source, dataset, ingest = config.source, f"{out}/dataset", dict(config.ingest)
     if source is None:
-        source, labels = f"{out}/corpus", LabelsConfig(kind="table", path=f"{out}/corpus/labels.csv")
-        _stage("corpus", lambda: run_corpus(CorpusConfig(output=source, **dict(config.corpus))))
-    dataset = f"{out}/dataset"
-    ingest = dict(config.ingest) | {"labels": labels}
-    _stage("ingest", lambda: run_ingest(IngestConfig(source=source, output=dataset, **ingest)))
-    heads = ("genre", "emotion") if labels.kind in ("table", "emotify") else ("genre",)
+        source = f"{out}/corpus"
+        _stage("corpus", run_corpus, CorpusConfig(output=source, **dict(config.corpus)))
+        ingest["labels"] = LabelsConfig(kind="table", path=f"{source}/labels.csv")
+    _stage("ingest", run_ingest, IngestConfig(source=source, output=dataset, **ingest))
     wavenet = TrainWaveNet(dataset=dataset, output=f"{out}/wavenet", **dict(config.wavenet))
-    _stage("train the generator", lambda: run_train(wavenet))
-    for head in heads:
-        settings = dict(config.resnet) | {"head": head}
-        resnet = TrainResNet(dataset=dataset, output=f"{out}/resnet-{head}", **settings)
-        _stage(f"train the {head} classifier", lambda resnet=resnet: run_train(resnet))
+    _stage("train the generator", run_train, wavenet)
+    classifiers = [
+        TrainResNet(dataset=dataset, output=f"{out}/resnet-{head}", **(dict(config.resnet) | {"head": head}))
+        for head in Dataset(dataset).heads
+    ]
+    for classifier in classifiers:
+        _stage(f"train the {classifier.head} classifier", run_train, classifier)
     library = f"{out}/library"
-    generate = GenerateConfig(model=wavenet.output, output=library, **dict(config.generate))
-    _stage("generate", lambda: run_generate(generate))
-    models = tuple(f"{out}/resnet-{head}" for head in heads)
-    _stage("classify", lambda: run_classify(ClassifyConfig(models=models, source=library)))
+    _stage("generate", run_generate, GenerateConfig(model=wavenet.output, output=library, **dict(config.generate)))
+    if classifiers:
+        models = tuple(classifier.output for classifier in classifiers)
+        _stage("classify", run_classify, ClassifyConfig(models=models, source=library))
     report = EvaluateConfig(library=library, dataset=dataset, output=f"{out}/report", **dict(config.evaluate))
-    _stage("evaluate", lambda: run_evaluate(report))
+    _stage("evaluate", run_evaluate, report)
     minutes = (time.monotonic() - started) / 60
-    return f"\ndone in {minutes:.1f} minutes. Open {report.output}/index.html in a browser; `make ui` shows the runs."
+    return f"\ndone in {minutes:.1f} minutes; the report is {report.output}/index.html"
 
 
-def _stage(name: str, stage: Callable[[], str]) -> None:
+def _stage(name: str, stage: Callable[[C], str], config: C) -> None:
     print(f"\n[{name}]", flush=True)
-    print(stage(), flush=True)
+    print(stage(config), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +49,13 @@ class Dataset:
         self.root: dict[str, Any] = DATASET.read(self.folder)
         self.sample_rate = int(self.root["sample_rate"])
         self.genres: tuple[str, ...] = tuple(self.root["labels"]["genre"])
-        self.has_emotion = bool(self.root["labels"]["emotion"])
         self.digest: str = self.root["digest"]
+
+    @property
+    def heads(self) -> tuple[Literal["genre", "emotion"], ...]:
+        """What a classifier can learn here: genre where there are two or more, emotion where a track has rates."""
+        genre: tuple[Literal["genre"], ...] = ("genre",) if len(self.genres) > 1 else ()
+        return (*genre, "emotion") if self.root["labels"]["emotion"] else genre
 
     def manifest(self) -> pa.Table:
         """Read the manifest: a row for every file that was seen, rejected ones included."""

@@ -117,7 +117,7 @@ def ingest(config: IngestConfig, progress: Callable[[int, int], None] = lambda d
 def list_audio(source: Path) -> list[tuple[str, int]]:
     """List the audio files below a folder as (path relative to it, bytes), sorted by path; litter (.name) is ignored.
 
-    Raises InputError where the folder is missing, cannot be listed, or holds no audio.
+    Raises InputError where the folder is missing, holds no audio, or a name in it is not UTF-8.
     """
     if not source.is_dir():
         raise InputError(f"source {source}: {'not a folder' if source.exists() else 'no such folder'}")
@@ -130,6 +130,10 @@ def list_audio(source: Path) -> list[tuple[str, int]]:
                 found.append((file.relative_to(source).as_posix(), file.stat().st_size))
     if not found:
         raise InputError(f"source {source}: no audio in it (looked for {' '.join(SUFFIXES)})")
+    for path, _ in found:
+        if path.encode(errors="replace").decode() != path:
+            escaped = path.encode(errors="backslashreplace").decode()
+            raise InputError(f"source {source}: the file name {escaped} is not UTF-8; rename it")
     return sorted(found)
 
 
@@ -159,7 +163,9 @@ def _run_chunks(todo: Sequence[tuple[list[SourceFile], str]], config: IngestConf
     if not todo:
         return
     runtime.connect()
-
+    # A worker may run in another directory, where a relative path would mean something else.
+    addresses = {"source": str(Path(config.source).absolute()), "output": Folder(config.output).address}
+    config = config.model_copy(update=addresses)
     rows = runtime.ray_data().range(len(todo), override_num_blocks=len(todo))
     for row in rows.map(
         lambda row: {"files": ingest_chunk(todo[row["id"]][0], todo[row["id"]][1], config)}
@@ -176,7 +182,7 @@ def ingest_chunk(chunk: Sequence[SourceFile], stem: str, config: IngestConfig) -
         manifest.append(row)
         segments += cut
     if segments:
-        bytes_per_row = int(config.segment_seconds * config.sample_rate) * 2
+        bytes_per_row = _segment_samples(config) * 2
         (output / "segments").write_table(
             f"{stem}.parquet",
             pa.Table.from_pylist(segments, SEGMENTS),
@@ -211,13 +217,17 @@ def _ingest_file(file: SourceFile, config: IngestConfig) -> tuple[dict[str, Any]
         "group": row["digest"][:16],
         "status": "ok",
     }
-    length = int(config.segment_seconds * config.sample_rate)
+    length = _segment_samples(config)
     starts = range(0, len(decoded.pcm), length)
     cuts = [np.ascontiguousarray(decoded.pcm[start : start + length], "<i2") for start in starts]
     return row, [
         {"track_id": row["track_id"], "segment_index": index, "n_valid_samples": len(cut), "pcm": cut.tobytes()}
         for index, cut in enumerate(cuts)
     ]
+
+
+def _segment_samples(config: IngestSettings) -> int:
+    return max(1, round(config.segment_seconds * config.sample_rate))
 
 
 def _commit(output: Folder, stems: Sequence[str], config: IngestConfig) -> IngestSummary:
@@ -251,7 +261,8 @@ def _commit(output: Folder, stems: Sequence[str], config: IngestConfig) -> Inges
         genres=dict(sorted(Counter(row["genre"] for row in tracks if row["genre"]).items())),
         splits=dict(Counter(row["split"] for row in splits)),
     )
-    content = [[row["track_id"], row["genre"], row["emotion"]] for row in sorted(tracks, key=lambda r: r["track_id"])]
+    named = ("track_id", "genre", "emotion", "n_annotators")
+    content = [[row[key] for key in named] for row in sorted(tracks, key=lambda row: row["track_id"])]
     DATASET.write(
         output,
         {

@@ -100,22 +100,27 @@ def _read_table(path: Path) -> dict[str, Label]:
     labels = {}
     for row in _rows(path, ("path", "genre", "n_annotators", *GEMS)):
         rates = tuple(_rate(path, row, name) for name in GEMS)
-        labels[row["path"]] = Label(row["genre"], rates, int(_rate(path, row, "n_annotators", upper=1e9)))
+        labels[row["path"]] = Label(_genre(row), rates, int(_rate(path, row, "n_annotators", upper=1e9)))
     return labels
 
 
 def _read_emotify(path: Path) -> dict[int, Label]:
     """Average the annotations of each track: a rate is the share of annotators who felt the emotion."""
     votes: Mapping[int, list[tuple[float, ...]]] = defaultdict(list)
-    genres: dict[int, str] = {}
+    genres: dict[int, str | None] = {}
     for row in _rows(path, ("track id", "genre", *GEMS)):
         track = int(_rate(path, row, "track id", upper=1e9))
         votes[track].append(tuple(_rate(path, row, name) for name in GEMS))
-        genres[track] = row["genre"].strip()
+        genres[track] = _genre(row)
     return {
         track: Label(genres[track], tuple(sum(column) / len(given) for column in zip(*given, strict=True)), len(given))
         for track, given in votes.items()
     }
+
+
+def _genre(row: Mapping[str, str]) -> str | None:
+    """Return a row's genre; an empty cell is no genre."""
+    return (row["genre"] or "").strip() or None
 
 
 def _rate(path: Path, row: Mapping[str, str], column: str, upper: float = 1.0) -> float:
@@ -132,6 +137,6 @@ def _emotify_id(path: str) -> int:
     """Find a file's track id in Emotify: genre.NNN.mp3 or genre/NNN.mp3, NNN from 1 to 100; -1 where there is none."""
     number = re.search(r"(\d+)\.\w+$", path)
     genre = next((name for name in EMOTIFY_OFFSETS if name in re.split(r"[/.]", path.lower())), None)
-    if number is None or genre is None:
+    if number is None or genre is None or not 1 <= int(number[1]) <= 100:
         return -1
     return EMOTIFY_OFFSETS[genre] + int(number[1])

@@ -35,7 +35,7 @@ def split_groups(groups: Mapping[str, str | None], config: SplitConfig) -> dict[
 def _split_stratum(stratum: Sequence[str], config: SplitConfig) -> dict[str, str]:
     drawn = sorted(stratum, key=lambda group: digest(f"{config.seed}:{group}".encode()))
     n_test = max(round(len(drawn) * config.test), 1 if len(drawn) > 1 else 0)
-    n_validation = max(round(len(drawn) * config.validation), 1 if len(drawn) > 2 else 0)
+    n_validation = min(max(round(len(drawn) * config.validation), 1), max(0, len(drawn) - 1 - n_test))
     return {
         group: "test" if rank < n_test else "validation" if rank < n_test + n_validation else "train"
         for rank, group in enumerate(drawn)

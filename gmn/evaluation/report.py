@@ -30,9 +30,9 @@ def compose(findings: Findings, dataset: Dataset, cards: Sequence[ClipCard]) -> 
     numbers, generator = findings.numbers, findings.library["model"]
     counts = dataset.root["counts"]
     return Report(
-        title=f"Clip library {_name(numbers['library']['uri'])}",
+        title=f"A library of {numbers['clips']} clips",
         lead=(
-            f"{numbers['clips']} clips of {findings.library['settings']['seconds']:g} s by a {generator['kind']} that "
+            f"Clips of {findings.library['settings']['seconds']:g} s by a {generator['kind']} that "
             f"learned from {counts['splits'].get('train', 0)} of {counts['tracks']} tracks. "
             f"{generator['test']['sentence']}"
         ),
@@ -195,7 +195,3 @@ def _settings(findings: Findings, dataset: Dataset) -> Table:
 
 def _text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else "all" if value is None else str(value)
-
-
-def _name(uri: str) -> str:
-    return uri.rstrip("/").rsplit("/", 1)[-1]

@@ -57,7 +57,8 @@ class Conditions:
         vector = np.zeros(self.size, np.float32)
         if genre is not None:
             if genre not in self.genres:
-                raise InputError(f"genre {genre!r} is unknown to this model, which knows: {', '.join(self.genres)}")
+                known = ", ".join(self.genres) or "none (it was trained without genres)"
+                raise InputError(f"genre {genre!r} is unknown to this model, which knows: {known}")
             vector[self.genres.index(genre)] = vector[len(self.genres)] = 1
         if emotion is not None:
             vector[-len(GEMS) - 1 : -1] = self.rates(emotion)

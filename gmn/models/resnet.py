@@ -8,7 +8,7 @@ Shapes: B clips, T samples, M mel bands, N frames, W channels.
 Departures from the paper: one block a width, and mean and maximum pooling side by side, which suit some hundred tracks.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from gmn.config import Config
 class ResNetConfig(Config):
     """The network's shape and the spectrogram that it sees."""
 
-    widths: tuple[int, ...] = (24, 48, 72, 96)
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field((24, 48, 72, 96), min_length=1)
     """Channels of each block."""
     dropout: float = Field(0.4, ge=0, lt=1)
     """Share of pooled features dropped in training."""

@@ -42,21 +42,26 @@ class ResNetSettings(Config):
     """Examples are made louder or softer by up to this."""
     mask_share: float = Field(0.15, ge=0, lt=1)
     """Widest mask over bands, and over frames (Park et al. 2019, SpecAugment), as a share of the axis."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**31)
     """Decides the first weights and every draw."""
 
 
 def open_readers(dataset: Dataset, head: str) -> dict[str, SegmentReader]:
     """Open the segments of each split's labelled tracks.
 
-    Raises InputError where no track has a label for this head, there is but one genre, or a split has no track.
+    Raises InputError where no track has a label for this head, there is but one genre, or a split has no track; and
+    for emotion, where it has but one, which has no correlation.
     """
     labelled = {track.track_id for track in dataset.tracks if _label(track, head) is not None}
     if not labelled:
         raise InputError(f"dataset {dataset.folder}: no track has a label for head={head}")
     if head == "genre" and len(dataset.genres) < 2:
         raise InputError(f"dataset {dataset.folder}: one genre only ({dataset.genres[0]}), nothing to tell apart")
-    return {split: dataset.segments(split, labelled) for split in SPLITS}
+    readers = {split: dataset.segments(split, labelled) for split in SPLITS}
+    for split, reader in readers.items():
+        if head == "emotion" and len({segment.track.track_id for segment in reader.segments}) < 2:
+            raise InputError(f"dataset {dataset.folder}: one {split} track with emotions only; head=emotion needs two")
+    return readers
 
 
 class ClassifierTask:
@@ -155,8 +160,11 @@ class ClassifierTask:
     def _by_class(self) -> list[list[int]]:
         """Group the training segments by genre, leaving out a track's short last one where it has others."""
         groups: dict[str | None, list[int]] = defaultdict(list)
-        for index, segment in enumerate(self.readers["train"].segments):
-            if segment.index == 0 or segment.n_samples >= self._frames * self.settings.model.hop_length:
+        segments = self.readers["train"].segments
+        # Where whole segments are shorter than a crop, they are all there is.
+        enough = min(self._frames * self.settings.model.hop_length, max(segment.n_samples for segment in segments))
+        for index, segment in enumerate(segments):
+            if segment.index == 0 or segment.n_samples >= enough:
                 groups[segment.track.genre].append(index)
         return list(groups.values())
 

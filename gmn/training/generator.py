@@ -42,7 +42,7 @@ class WaveNetSettings(Config):
     """Share of windows, for genre and for emotion apart, that are trained without the condition."""
     evaluation_windows: int = Field(64, ge=1)
     """Windows of 4,096 samples that a validation takes, spread over the tracks; a test takes four times as many."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**31)
     """Decides the first weights and every draw."""
 
 

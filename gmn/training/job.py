@@ -149,14 +149,16 @@ def _fit_on_ray(
         raise InputError(
             f"workers: {config.workers.count} of {cpus} CPUs each are more than the cluster's {available} CPUs"
         )
+    # A worker may run in another directory, where a relative path would mean something else.
+    absolute = config.model_copy(update={"dataset": Folder(config.dataset).address})
     with runtime.listening(lambda message: tick(message[0], config.fit.steps, message[1])) as mailbox:
         result = TorchTrainer(
             _worker,
-            train_loop_config={"config": config, "cpus": cpus, "mailbox": mailbox},
+            train_loop_config={"config": absolute, "cpus": cpus, "mailbox": mailbox},
             scaling_config=ScalingConfig(num_workers=config.workers.count, resources_per_worker={"CPU": cpus}),
             run_config=RunConfig(
                 name=STATE,
-                storage_path=output.path if output.local is not None else output.uri,
+                storage_path=output.address,
                 checkpoint_config=CheckpointConfig(num_to_keep=1),
                 failure_config=FailureConfig(max_failures=2),
             ),

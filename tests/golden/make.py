@@ -1,0 +1,82 @@
+"""How the golden files were made; see README.md. Run by hand, when a format gets a new version, into a new folder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from gmn.datasets.ingest import IngestConfig, SourceFile, _commit, _stem, ingest_chunk, list_audio
+from gmn.datasets.labels import GEMS, LabelsConfig, label_files
+from gmn.models.bundle import Bundle, load_bundle, save_bundle
+from gmn.models.conditioning import Conditions
+from gmn.models.resnet import ResNet, ResNetConfig
+from gmn.models.wavenet import WaveNet, WaveNetConfig
+from gmn.storage import Folder
+
+RATE = 2000
+
+
+def make_audio(folder: Path) -> Path:
+    """Write six tones of 0.5 s, one file that is no audio, and labels.csv."""
+    rows = [",".join(["path", "genre", "n_annotators", *GEMS])]
+    for i in range(6):
+        genre = ("pop", "rock")[i % 2]
+        tone = 0.5 * np.sin(2 * np.pi * (110 + 40 * i) * np.arange(RATE // 2) / RATE)
+        (folder / genre).mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / genre / f"{i}.wav", tone, RATE, subtype="PCM_16")
+        rates = [round((i + 1) * (j + 1) / 60, 3) for j in range(9)]
+        rows.append(",".join(map(str, [f"{genre}/{i}.wav", genre, 10 + i, *rates])))
+    (folder / "pop" / "bad.wav").write_bytes(b"no sound")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def make_dataset(output: Path, audio: Path) -> None:
+    """Ingest the tones at 2 kHz in segments of 0.3 s, without Ray."""
+    labels = LabelsConfig(kind="table", path=str(audio / "labels.csv"))
+    config = IngestConfig(
+        source=str(audio), output=str(output), sample_rate=RATE, segment_seconds=0.3, labels=labels
+    )
+    files = list_audio(audio)
+    label_of = label_files(labels, [path for path, _ in files])
+    chunk = [SourceFile(path, size, label_of[path]) for path, size in files]
+    ingest_chunk(chunk, _stem(chunk, config), config)
+    _commit(Folder(output), [_stem(chunk, config)], config)
+
+
+def make_bundles(folder: Path) -> None:
+    """Save an untrained generator and two untrained classifiers of a few channels."""
+    conditions = Conditions.fit(("pop", "rock"), [("pop", (0.25,) * 9), ("rock", (0.5,) * 9), (None, None)])
+    facts = {"parameters": 1, "test": {"note": "untrained"}}
+    torch.manual_seed(0)
+    wavenet = WaveNet(WaveNetConfig(stacks=1, layers=3, residual_channels=3, skip_channels=4), conditions.size)
+    save_bundle(Folder(folder / "wavenet"), Bundle(wavenet, RATE, conditions, facts=facts), "# golden\n")
+    for head, labels in (("genre", conditions.genres), ("emotion", GEMS)):
+        config = ResNetConfig(widths=(2, 3), n_fft=128, hop_length=64, n_mels=8)
+        resnet = ResNet(config, RATE, len(labels), softmax=head == "genre")
+        bundle = Bundle(resnet, RATE, conditions, head, labels, facts)
+        save_bundle(Folder(folder / f"resnet-{head}"), bundle, "# golden\n")
+
+
+@torch.no_grad()
+def logits(bundle: Path) -> list[float]:
+    """Compute the last logits of a bundle's model on a given ramp of 60 samples."""
+    model = load_bundle(str(bundle)).model
+    if isinstance(model, ResNet):
+        return model(torch.linspace(-1, 1, 60)[None])[0].tolist()
+    condition = torch.from_numpy(load_bundle(str(bundle)).conditions.vector("rock", "power"))
+    return model(torch.arange(60)[None] * 4, condition[None])[0, -1].tolist()
+
+
+def make_all(folder: Path, audio: Path) -> None:
+    """Write all golden files, and expected.json with what the models compute."""
+    make_dataset(folder / "dataset", make_audio(audio))
+    make_bundles(folder)
+    expected = {name: logits(folder / name) for name in ("wavenet", "resnet-genre", "resnet-emotion")}
+    (folder / "expected.json").write_text(json.dumps(expected) + "\n")
+
+
+if __name__ == "__main__":
+    make_all(Path("golden-new"), Path("golden-audio"))

@@ -1,0 +1,179 @@
+"""Training a classifier on the small collection, in plain PyTorch."""
+
+import copy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gmn.datasets.dataset import Dataset
+from gmn.datasets.ingest import IngestConfig
+from gmn.datasets.labels import GEMS, LabelsConfig
+from gmn.errors import InputError
+from gmn.models.resnet import ResNetConfig
+from gmn.training.classifier import ClassifierTask, ResNetSettings, open_readers
+from gmn.training.loop import Fit, FitSettings
+
+CPU = torch.device("cpu")
+SETTINGS = ResNetSettings(
+    model=ResNetConfig(widths=(6, 8), n_fft=512, hop_length=160, n_mels=24),
+    fit=FitSettings(
+        steps=30, batch_size=8, learning_rate=0.01, warmup_steps=3, evaluate_every=15, ema_decay=0.7, precision="float32"
+    ),
+    crop_seconds=1.0,
+)
+
+
+def make(dataset: Dataset, **changes: Any) -> ClassifierTask:
+    return ClassifierTask(dataset, SETTINGS.model_copy(update=changes), CPU)
+
+
+def mean_loss(task: ClassifierTask) -> float:
+    with torch.no_grad():
+        return float(np.mean([task.loss(10_000 + step, 0, 1).item() for step in range(4)]))
+
+
+@pytest.mark.parametrize("head", ["genre", "emotion"])
+def test_a_few_steps_learn_something(dataset: Dataset, head: str) -> None:
+    task = make(dataset, head=head, mixup=0.0, label_smoothing=0.0)
+    before = mean_loss(task)
+    fit = Fit(task, SETTINGS.fit, SETTINGS.seed)
+    fit.run()
+    assert mean_loss(task) < before - (0.3 if head == "genre" else 0.05)
+    assert [point["step"] for point in fit.history] == [15, 30]
+
+
+@pytest.mark.parametrize("head", ["genre", "emotion"])
+def test_interrupted_and_resumed_equals_undisturbed(dataset: Dataset, head: str) -> None:
+    settings = SETTINGS.fit.model_copy(update={"steps": 6, "evaluate_every": 3})
+    whole = Fit(make(dataset, head=head), settings, SETTINGS.seed)
+    states: list[dict[str, Any]] = []
+    whole.run(lambda _: states.append(copy.deepcopy(whole.state())))
+    resumed = Fit(make(dataset, head=head), settings, SETTINGS.seed)
+    resumed.resume(states[0])
+    resumed.run()
+    expected = whole.average.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in resumed.average.state_dict().items())
+    assert resumed.history == whole.history
+
+
+def test_an_example_depends_on_seed_step_and_item_alone(dataset: Dataset) -> None:
+    crop, target, _ = make(dataset)._example(3, 1)
+    task = make(dataset)
+    torch.manual_seed(99)
+    task._example(0, 0)
+    np.testing.assert_array_equal(task._example(3, 1)[0], crop)
+    np.testing.assert_array_equal(task._example(3, 1)[1], target)
+    for step, item in ((3, 2), (4, 1)):
+        assert not np.array_equal(task._example(step, item)[0], crop)
+    assert not np.array_equal(make(dataset, seed=1)._example(3, 1)[0], crop)
+
+
+def test_two_ranks_cover_the_examples_of_one(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make(dataset)
+    drawn: list[int] = []
+    example = task._example
+    monkeypatch.setattr(task, "_example", lambda step, item: (drawn.append(item), example(step, item))[1])
+    for rank in (0, 1):
+        task.loss(7, rank, 2)
+    assert sorted(drawn) == list(range(8))
+
+
+def test_genres_are_drawn_evenly(dataset: Dataset) -> None:
+    task = make(dataset)
+    task._segments = [task._segments[0][:1], *task._segments[1:]]  # one genre with a single segment
+    shares = np.mean([task._example(0, item)[1] for item in range(200)], axis=0)
+    np.testing.assert_allclose(shares, 1 / len(dataset.genres), atol=0.12)
+
+
+def test_an_emotion_example_carries_its_rates_and_weight(dataset: Dataset) -> None:
+    task = make(dataset, head="emotion")
+    _, rates, weight = task._example(0, 0)
+    (track,) = (t for t in dataset.tracks if t.emotion is not None and np.allclose(t.emotion, rates))
+    assert track.split == "train"
+    assert weight == float(track.n_annotators or 1) ** 0.5
+
+
+def test_a_tracks_short_last_segment_is_not_trained_on(dataset: Dataset) -> None:
+    segments = dataset.segments("train").segments
+    assert {segments[i].index for group in make(dataset, crop_seconds=1.5)._segments for i in group} == {0}
+    assert {segments[i].index for group in make(dataset)._segments for i in group} == {0, 1}
+
+
+def test_segments_shorter_than_a_crop_are_all_trained_on(dataset: Dataset, corpus: Path, tmp_path: Path, ingest_here: Any) -> None:
+    """With a crop longer than the segments, only the first segment of each track was ever trained on."""
+    labels = LabelsConfig(kind="table", path=str(corpus / "labels.csv"))
+    settings: dict[str, Any] = {"sample_rate": 8000, "segment_seconds": 0.7, "labels": labels}
+    ingest_here(IngestConfig(source=str(corpus), output=str(tmp_path / "d"), **settings))
+    short = Dataset(str(tmp_path / "d"))
+    segments = short.segments("train").segments
+    assert {segments[i].index for group in make(short)._segments for i in group} == {0, 1, 2, 3}
+
+
+def test_bands_are_standardised_over_the_training_tracks(dataset: Dataset) -> None:
+    task = make(dataset)
+    reader = task.readers["train"]
+    seen = np.concatenate([task._standardise(task._spectrogram(reader, i), 0.0) for i in range(len(reader))], axis=1)
+    np.testing.assert_allclose(seen.mean(1), 0, atol=1e-3)
+    np.testing.assert_allclose(seen.std(1), 1, atol=1e-2)
+
+
+def test_the_bundled_model_hears_what_the_task_trained_on(dataset: Dataset) -> None:
+    task = make(dataset)
+    reader = task.readers["test"]
+    waveform = torch.from_numpy(reader.pcm(0).astype(np.float32) / 32768)[None]
+    trained_on = torch.from_numpy(task._standardise(task._spectrogram(reader, 0), 0.0))[None]
+    torch.testing.assert_close(task.model.spectrogram(waveform), trained_on, atol=0.02, rtol=0)
+
+
+def test_the_judgement_of_a_genre_head(dataset: Dataset) -> None:
+    task = make(dataset)
+    judged = task.evaluate(task.model.eval(), "test")
+    assert set(judged) == {"accuracy", "interval", "macro_f1", "majority", "confusion", "tracks"}
+    confusion = np.array(judged["confusion"])
+    assert confusion.sum() == judged["tracks"] == 4
+    assert judged["accuracy"] == np.trace(confusion) / 4
+    assert judged["majority"] == 0.25
+    assert judged["interval"][0] <= judged["accuracy"] <= judged["interval"][1]
+
+
+def test_the_judgement_of_an_emotion_head(dataset: Dataset) -> None:
+    task = make(dataset, head="emotion")
+    judged = task.evaluate(task.model.eval(), "test")
+    assert set(judged) == {"mean_r", "r", "tracks"}
+    assert set(judged["r"]) <= set(GEMS)
+    assert judged["mean_r"] == pytest.approx(np.mean(list(judged["r"].values())), abs=1e-3)
+    assert -1 <= judged["mean_r"] <= 1
+
+
+def test_a_head_without_labels_is_refused(corpus: Path, tmp_path: Path, ingest_here: Any) -> None:
+    settings: dict[str, Any] = {"source": str(corpus), "sample_rate": 8000}
+    ingest_here(IngestConfig(output=str(tmp_path / "folders"), **settings))
+    with pytest.raises(InputError, match="no track has a label for head=emotion"):
+        open_readers(Dataset(str(tmp_path / "folders")), "emotion")
+    ingest_here(IngestConfig(output=str(tmp_path / "none"), labels=LabelsConfig(kind="none"), **settings))
+    with pytest.raises(InputError, match="no track has a label for head=genre"):
+        open_readers(Dataset(str(tmp_path / "none")), "genre")
+
+
+@pytest.fixture
+def one_genre(corpus: Path, tmp_path: Path, ingest_here: Any) -> Dataset:
+    """Six labelled tracks of one genre: four to train, one to validate, one to test."""
+    shutil.copytree(corpus / "chorale", tmp_path / "audio" / "chorale")
+    labels = LabelsConfig(kind="table", path=str(corpus / "labels.csv"))
+    ingest_here(IngestConfig(source=str(tmp_path / "audio"), output=str(tmp_path / "d"), sample_rate=8000, labels=labels))
+    return Dataset(str(tmp_path / "d"))
+
+
+def test_one_genre_is_nothing_to_tell_apart(one_genre: Dataset) -> None:
+    with pytest.raises(InputError, match=r"one genre only \(chorale\), nothing to tell apart"):
+        open_readers(one_genre, "genre")
+
+
+def test_one_track_cannot_show_a_correlation(one_genre: Dataset) -> None:
+    """It once ended the training at its first validation, with an error about columns."""
+    with pytest.raises(InputError, match="one validation track with emotions only; head=emotion needs two"):
+        open_readers(one_genre, "emotion")

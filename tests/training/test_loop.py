@@ -1,0 +1,160 @@
+"""The training loop on a toy task: schedule, running average, resuming, and averaging over workers."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from torch import Tensor, nn
+
+from gmn.training.loop import Fit, FitSettings, learning_rate, use_bf16
+
+SETTINGS = FitSettings(steps=12, batch_size=4, learning_rate=0.01, warmup_steps=3, evaluate_every=4, precision="float32")
+
+
+class Toy:
+    """A line through points, with dropout, so that the random state counts."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
+        self.evaluated: list[str] = []
+
+    def loss(self, step: int, rank: int, world: int) -> Tensor:
+        rows = [np.random.default_rng([step, item]).random(3, np.float32) for item in range(rank, 4, world)]
+        x = torch.from_numpy(np.stack(rows))
+        return (self.model(x)[:, 0] - x.sum(1)).square().mean()
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
+        assert not model.training
+        self.evaluated.append(split)
+        return {"error": float(model(torch.ones(1, 3)).item()), "tracks": 3, "each": [1.0]}
+
+
+def copied(state: dict[str, Any]) -> dict[str, Any]:
+    """Send a state through a file, as a checkpoint does."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded
+
+
+def test_the_learning_rate_warms_up_and_then_falls_as_a_cosine_to_zero() -> None:
+    settings = FitSettings(steps=110, warmup_steps=10, learning_rate=2.0)
+    rates = [learning_rate(step, settings) for step in range(111)]
+    assert rates[:10] == pytest.approx([0.2 * (i + 1) for i in range(10)])
+    assert rates[10] == 2.0
+    assert rates[60] == pytest.approx(1.0)
+    assert rates[35] == pytest.approx(1 + math.cos(math.pi / 4))
+    assert rates[110] == pytest.approx(0)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_a_warm_up_longer_than_the_training_and_none_at_all() -> None:
+    assert learning_rate(4, FitSettings(steps=5, warmup_steps=100, learning_rate=1.0)) == 0.05
+    assert learning_rate(0, FitSettings(steps=5, warmup_steps=0, learning_rate=1.0)) == 1.0
+
+
+def test_the_optimizer_follows_the_schedule() -> None:
+    fit = Fit(Toy(), SETTINGS, seed=0)
+    seen: list[float] = []
+    fit.run(tick=lambda step: seen.append(fit.optimizer.param_groups[0]["lr"]))
+    assert seen == [learning_rate(step, SETTINGS) for step in range(12)]
+
+
+def test_the_running_average_is_young_at_first_and_copies_buffers() -> None:
+    task = Toy()
+    fit = Fit(task, SETTINGS, seed=0)
+    expected = task.model[0].weight.detach().clone()
+
+    def follow(step: int) -> None:
+        decay = min(SETTINGS.ema_decay, step / (9 + step))
+        expected.mul_(decay).add_((1 - decay) * task.model[0].weight.detach())
+
+    fit.run(tick=follow)
+    average = fit.average
+    assert isinstance(average, nn.Sequential)
+    torch.testing.assert_close(average[0].weight, expected)
+    assert not torch.equal(average[0].weight, task.model[0].weight)
+    assert torch.equal(average[1].running_mean, task.model[1].running_mean)
+
+
+def test_no_decay_keeps_the_newest_weights() -> None:
+    task = Toy()
+    fit = Fit(task, SETTINGS.model_copy(update={"ema_decay": 0.0}), seed=0)
+    fit.run()
+    for mean, value in zip(fit.average.parameters(), task.model.parameters(), strict=True):
+        torch.testing.assert_close(mean, value)
+
+
+def test_curves_have_a_point_at_each_validation_and_at_the_end() -> None:
+    task, reported, ticks = Toy(), [], []
+    fit = Fit(task, SETTINGS.model_copy(update={"steps": 10}), seed=0)
+    fit.run(reported.append, ticks.append)
+    assert [point["step"] for point in fit.history] == [4, 8, 10]
+    assert all(set(point) == {"step", "train_loss", "validation_error"} for point in fit.history)
+    assert reported == fit.history
+    assert ticks == list(range(1, 11))
+    assert task.evaluated == ["validation"] * 3
+
+
+@pytest.mark.parametrize("at", [4, 8, 12])
+def test_a_resumed_training_equals_an_undisturbed_one_bit_by_bit(at: int) -> None:
+    whole = Fit(Toy(), SETTINGS, seed=5)
+    kept: dict[float, dict[str, Any]] = {}
+    whole.run(lambda values: kept.update({values["step"]: copied(whole.state())}))
+    resumed = Fit(Toy(), SETTINGS, seed=5)
+    resumed.resume(kept[at])
+    torch.manual_seed(999)
+    resumed.run()
+    for name in ("model", "average"):
+        expected, found = whole.state()[name], resumed.state()[name]
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
+    assert resumed.history == whole.history
+
+
+def test_another_seed_is_another_training() -> None:
+    weights = []
+    for seed in (0, 1):
+        fit = Fit(Toy(), SETTINGS, seed)
+        fit.run()
+        weights.append(fit.average.state_dict()["0.weight"])
+    assert not torch.equal(*weights)
+
+
+def _fit_as_one_of_two(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    task = Toy()
+    task.model = nn.Linear(3, 1)
+    nn.init.ones_(task.model.weight)
+    nn.init.zeros_(task.model.bias)
+    Fit(task, SETTINGS, 0, rank, 2).run()
+    torch.save(task.model.state_dict(), Path(folder, f"{rank}.pt"))
+    dist.destroy_process_group()
+
+
+def test_two_workers_learn_what_one_learns(tmp_path: Path) -> None:
+    """For a model without batch norm and dropout: the mean of two halves is the mean of the whole."""
+    task = Toy()
+    task.model = nn.Linear(3, 1)  # type: ignore[assignment]
+    nn.init.ones_(task.model.weight)  # type: ignore[arg-type]
+    nn.init.zeros_(task.model.bias)  # type: ignore[arg-type]
+    Fit(task, SETTINGS, seed=0).run()
+    torch.multiprocessing.spawn(_fit_as_one_of_two, (str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    for key, value in task.model.state_dict().items():
+        assert torch.equal(first[key], second[key])
+        torch.testing.assert_close(first[key], value)
+
+
+def test_precision() -> None:
+    cpu = torch.device("cpu")
+    assert use_bf16("bf16", cpu)
+    assert not use_bf16("float32", cpu)
+    assert use_bf16("auto", cpu) in (True, False)
