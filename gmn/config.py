@@ -33,7 +33,7 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, values: Any) -> Any:
-        """Read `none` where None is allowed, `a,b` where a tuple is meant, and some keys of a group over its default."""
+        """Read `none` where None is allowed, `a,b` where a tuple is meant, and a group's keys over its default."""
         if not isinstance(values, dict):
             return values
         return {key: _from_text(value, cls.model_fields.get(key)) for key, value in values.items()}

@@ -7,18 +7,21 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from gmn.errors import InputError
 
 LOCAL_OBJECT_STORE_BYTES = 512 << 20
 """A local Ray's object store. Audio never crosses it, only table rows; Ray's default takes a third of the memory."""
 
 
 def connect() -> None:
-    """Join the Ray cluster that this process belongs to or that runs on this machine; else start one here.
+    """Join the cluster that RAY_ADDRESS names or that `ray start` began on this machine; else start one here.
 
-    A second call does nothing.
+    A second call does nothing. Raises InputError where RAY_ADDRESS names a cluster that does not answer.
     """
     _quieten()
     import ray
@@ -27,11 +30,14 @@ def connect() -> None:
     if ray.is_initialized():
         return
     environment = {"env_vars": {"OMP_NUM_THREADS": "1", "RAY_TRAIN_V2_ENABLED": "1", **_passed_on()}}
-    if os.environ.get("RAY_ADDRESS") != "local":
+    given = os.environ.get("RAY_ADDRESS")
+    address = given or _started_here()
+    if address and address != "local":
         try:
-            ray.init(address="auto", runtime_env=environment, **_SILENT)
+            ray.init(address=address, runtime_env=environment, **_SILENT)
         except ConnectionError:
-            pass
+            if given:
+                raise InputError(f"RAY_ADDRESS {given}: no Ray cluster answers there") from None
         else:
             return
     # Logical CPUs: two at least, so that a training worker leaves a place for the tasks that feed it.
@@ -44,6 +50,15 @@ def connect() -> None:
         runtime_env=environment,
         **_SILENT,
     )
+
+
+def _started_here() -> str | None:
+    """Return the address that the last `ray start` on this machine left in Ray's own file.
+
+    Not `address="auto"`, which takes any Ray that runs here, even one that another job started for itself alone.
+    """
+    file = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
+    return file.read_text().strip() if file.is_file() else None
 
 
 _SILENT = {"log_to_driver": False, "configure_logging": False}
@@ -125,10 +140,17 @@ def listening(hear: Callable[[Any], None]) -> Iterator[Any]:
         ray.kill(mailbox)
 
 
+class _LogFile(logging.FileHandler):
+    """A log that appears, with its folder, at the first record: a job that is refused leaves nothing behind."""
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+
 def keep_log(file: Path) -> None:
     """Send Python's log records and warnings of this process to a file instead of the terminal."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(file, delay=True)
+    handler = _LogFile(file, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.captureWarnings(True)

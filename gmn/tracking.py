@@ -101,9 +101,7 @@ def _default_uri(output: Folder) -> str:
     return f"sqlite:///{folder}/mlflow.db"
 
 
-def _open_run(
-    client: Any, job: str, output: Folder, parameters: Mapping[str, Any], tags: Mapping[str, str]
-) -> str:
+def _open_run(client: Any, job: str, output: Folder, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> str:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         default = not os.environ.get("MLFLOW_TRACKING_URI")

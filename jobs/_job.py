@@ -33,8 +33,6 @@ def run(
     try:
         config = build(schema, *split_arguments(arguments))
         result = job(config)
-    except GmnError as error:
-        return _fail(module, str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail(module, "interrupted; the same command goes on from here", 130)
     except Exception as error:
@@ -81,7 +79,8 @@ class Bar:
 def _cause(error: BaseException) -> BaseException:
     """Find the error of ours that a worker's error was made of."""
     seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, GmnError):
+    # Ray's copy of an error is of its class as well, but its text is the worker's traceback.
+    while seen is not None and (not isinstance(seen, GmnError) or hasattr(seen, "cause")):
         seen = getattr(seen, "cause", None) or seen.__cause__
     return seen or error
 

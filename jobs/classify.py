@@ -1,6 +1,7 @@
 """Label an audio file, a directory or a clip library with trained classifiers."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from gmn.labelling.classify import ClassifyConfig, classify
@@ -14,7 +15,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_classify(config: ClassifyConfig) -> str:
     """Label, with a progress bar, and say what was heard."""
-    log_beside(config.output or config.source)
+    if config.output is not None or not Path(config.source).is_file():
+        log_beside(config.output or config.source)
     bar = Bar("classify", "inputs")
     heard = classify(config, bar)
     bar.close()

@@ -1,12 +1,13 @@
 """Compose and render gmn's own small labelled collection of music, the demo's default input."""
 
 import sys
-from pathlib import Path
 
 from pydantic import Field
 
 from gmn.config import Config
 from gmn.corpus.write import write_corpus
+from gmn.errors import InputError
+from gmn.storage import Folder
 from jobs._job import Bar, log_beside, run
 
 
@@ -35,6 +36,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_corpus(config: CorpusConfig) -> str:
     """Compose and render, with a progress bar."""
+    folder = Folder(config.output).local
+    if folder is None:
+        raise InputError(f"output {config.output}: the collection is written to a local folder")
     log_beside(config.output)
     bar, done = Bar("corpus", "tracks"), 0
 
@@ -43,7 +47,7 @@ def run_corpus(config: CorpusConfig) -> str:
         done += tracks
         bar(done, config.tracks)
 
-    write_corpus(Path(config.output), config.tracks, config.seconds, config.seed, progress=count)
+    write_corpus(folder, config.tracks, config.seconds, config.seed, progress=count)
     bar.close()
     return f"corpus: {config.output} ({config.tracks} tracks of {config.seconds:g} s)"
 

@@ -9,13 +9,18 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from pydantic import Field
+
 from gmn.config import Config
 from gmn.datasets.dataset import Dataset
 from gmn.datasets.ingest import IngestConfig, IngestSettings
 from gmn.datasets.labels import LabelsConfig
+from gmn.errors import InputError
 from gmn.evaluation.evaluate import EvaluateConfig, EvaluateSettings
 from gmn.generation.library import GenerateConfig, GenerateSettings
 from gmn.labelling.classify import ClassifyConfig
+from gmn.models.conditioning import Conditions
+from gmn.storage import Folder
 from gmn.training.classifier import ResNetSettings
 from gmn.training.generator import WaveNetSettings
 from gmn.training.job import TrainResNet, TrainWaveNet
@@ -33,8 +38,8 @@ C = TypeVar("C", bound=Config)
 class PipelineConfig(Config):
     """The chain's settings, a group for each stage."""
 
-    output: str = "runs/demo"
-    """The run folder: every stage writes a folder of its own in it."""
+    output: str = Field("runs/demo", min_length=1)
+    """The run folder, a local one: every stage writes a folder of its own in it."""
     source: str | None = None
     """A directory of audio; none: gmn composes a small collection of its own."""
     corpus: CorpusSettings = CorpusSettings()
@@ -59,12 +64,15 @@ def main(argv: list[str] | None = None) -> int:
 def run_pipeline(config: PipelineConfig) -> str:
     """Run the stages in turn."""
     out, started = config.output.rstrip("/"), time.monotonic()
+    if Folder(out).local is None:
+        raise InputError(f"output {out}: the report is written to a local folder")
     source, dataset, ingest = config.source, f"{out}/dataset", dict(config.ingest)
     if source is None:
         source = f"{out}/corpus"
         _stage("corpus", run_corpus, CorpusConfig(output=source, **dict(config.corpus)))
         ingest["labels"] = LabelsConfig(kind="table", path=f"{source}/labels.csv")
     _stage("ingest", run_ingest, IngestConfig(source=source, output=dataset, **ingest))
+    _check_names(config.generate, Dataset(dataset))
     wavenet = TrainWaveNet(dataset=dataset, output=f"{out}/wavenet", **dict(config.wavenet))
     _stage("train the generator", run_train, wavenet)
     classifiers = [
@@ -82,6 +90,15 @@ def run_pipeline(config: PipelineConfig) -> str:
     _stage("evaluate", run_evaluate, report)
     minutes = (time.monotonic() - started) / 60
     return f"\ndone in {minutes:.1f} minutes; the report is {report.output}/index.html"
+
+
+def _check_names(asked: GenerateSettings, dataset: Dataset) -> None:
+    """Refuse a genre or an emotion that no track carries before the generator is trained."""
+    known = Conditions.fit(dataset.genres, [(track.genre, track.emotion) for track in dataset.tracks])
+    for genre in asked.genres or ():
+        known.vector(genre, None)
+    for emotion in asked.emotions or ():
+        known.vector(None, emotion)
 
 
 def _stage(name: str, stage: Callable[[C], str], config: C) -> None:

@@ -1,6 +1,5 @@
 """MLflow runs: kept by their output, ended with their job."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def output(folder: Path, request: pytest.FixtureRequest) -> Iterator[Folder]:
-    yield Folder(folder / request.node.name)
+def output(folder: Path, request: pytest.FixtureRequest) -> Folder:
+    return Folder(folder / request.node.name)
 
 
 def runs(folder: Path) -> list[Any]:

@@ -3,11 +3,9 @@
 The same samples and tags give the same bytes, for one version of libsndfile.
 """
 
-import contextlib
 import io
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,38 +18,14 @@ from gmn.audio.decode import to_pcm16
 from gmn.errors import InputError
 
 _WAV_COMMENT_BYTES = 2045
-_FORMATS = {".flac": "FLAC", ".wav": "WAV"}
-
-
-def write_clip(
-    path: str | os.PathLike[str], waveform: npt.NDArray[np.float32], sample_rate: int, tags: Mapping[str, str]
-) -> None:
-    """Write a mono waveform `[T]` as 16-bit FLAC or WAV, by the path's suffix.
-
-    Players show the tag `title`, if there is one; the comment holds all tags as JSON, and `read_tags` returns them. The
-    file appears whole or not at all: it is written beside its place and then moved there.
-
-    Raises InputError for another suffix, or what `encode_clip` refuses.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in _FORMATS:
-        raise InputError(f"{path}: a clip is written as {' or '.join(_FORMATS)}")
-    content = encode_clip(waveform, sample_rate, tags, _FORMATS[suffix])
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def encode_clip(
     waveform: npt.NDArray[np.float32], sample_rate: int, tags: Mapping[str, str], format: str = "FLAC"
 ) -> bytes:
-    """Return the bytes of the file that `write_clip` writes; `format` is FLAC or WAV.
+    """Return a mono waveform `[T]` as the bytes of a 16-bit file; `format` is FLAC or WAV.
+
+    Players show the tag `title`, if there is one; the comment holds all tags as JSON, and `read_tags` returns them.
 
     Raises InputError for a waveform that is not `[T]`, is empty, or holds NaN or infinite samples, and for tags of more
     than 2,045 bytes of JSON in WAV, which libsndfile would drop; FLAC has room for them.
@@ -74,7 +48,7 @@ def encode_clip(
 
 
 def read_tags(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the tags that `write_clip` was given; {} for audio that it did not write.
+    """Return the tags that `encode_clip` was given; {} for audio that it did not write.
 
     Raises InputError for a file that is missing or no audio.
     """

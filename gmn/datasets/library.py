@@ -1,12 +1,12 @@
 """The clip library and label formats: their roots, tables and columns.
 
-    library.json                  root: the model, the settings, counts, and the parts that count
-    clips/part-*.parquet          one row a clip
-    audio/ab/CLIP_ID.flac         the clips, with their provenance in their own tags
-    labels/                       what classifiers said of them, a labels folder:
+library.json                  root: the model, the settings, counts, and the parts that count
+clips/part-*.parquet          one row a clip
+audio/ab/CLIP_ID.flac         the clips, with their provenance in their own tags
+labels/                       what classifiers said of them, a labels folder:
 
-    labels.json                   root: the models, counts, and the parts that count
-    MODEL/part-*.parquet          one row for every input, MODEL being the first digits of the model's digest
+labels.json                   root: the models, counts, and the parts that count
+MODEL/part-*.parquet          one row for every input, MODEL being the first digits of the model's digest
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """The evaluation job: a labelled clip library becomes a report that opens from disk.
 
-    library + labels + dataset --> numbers (metrics.json, the root) + pictures + audio + page
+library + labels + dataset --> numbers (metrics.json, the root) + pictures + audio + page
 """
 
 from collections.abc import Callable, Mapping
@@ -76,6 +76,8 @@ def evaluate(
     told = LABELS.read(labels) if LABELS.whole(labels) else {"models": [], "parts": []}
     if output.local is None:
         raise InputError(f"output {output}: a report is written to a local folder")
+    if made["model"]["dataset"]["digest"] != dataset.digest:
+        raise InputError(f"dataset {config.dataset}: not the one that the generator of {config.library} learned from")
     request = {
         "library": made["digest"],
         "dataset": dataset.digest,

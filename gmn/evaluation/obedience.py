@@ -18,16 +18,18 @@ def measure(clips: Rows, heard: Mapping[str, Mapping[str, Any]], head: str, name
     """Compare what clips were asked for with the label rows of one head, by clip_id.
 
     Returns n, hits, share with its 95 % Wilson interval, chance (the best constant answer's share), the names and the
-    confusion counts [asked, heard]; only n = 0 where no clip was both asked for this head and labelled.
+    confusion counts [asked, heard]; only n = 0 where no clip was both asked for this head and labelled. A label that
+    the generator does not know counts as a miss and follows its names.
     """
     pairs = [
-        (names.index(clip[head]), names.index(heard[clip["clip_id"]]["label"]))
+        (clip[head], heard[clip["clip_id"]]["label"])
         for clip in clips
-        if clip[head] in names and heard.get(clip["clip_id"], {}).get("label") in names
+        if clip[head] is not None and heard.get(clip["clip_id"], {}).get("label") is not None
     ]
     if not pairs:
         return {"n": 0}
-    asked, answered = np.array(pairs).T
+    names = [*names, *sorted({label for _, label in pairs}.difference(names))]
+    asked, answered = np.array([[names.index(name) for name in pair] for pair in pairs]).T
     hits = int((asked == answered).sum())
     return {
         "n": len(pairs),
@@ -35,7 +37,7 @@ def measure(clips: Rows, heard: Mapping[str, Mapping[str, Any]], head: str, name
         "share": hits / len(pairs),
         "interval": list(wilson_interval(hits, len(pairs))),
         "chance": float(np.bincount(asked).max() / len(pairs)),
-        "names": list(names),
+        "names": names,
         "confusion": confusion(asked, answered, len(names)).tolist(),
     }
 

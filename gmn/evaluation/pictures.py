@@ -1,16 +1,13 @@
-"""Pictures of the report: a spectrogram a clip, in a fixed decibel range, and training curves for the tracker.
+"""Pictures of the report: a spectrogram a clip, in a fixed decibel range.
 
 Shapes: T samples, F frames, B frequency bins.
 """
 
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -62,30 +59,6 @@ def spectrogram_db(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[n
     amplitude = bands.reshape(HEIGHT, WIDTH, per_pixel).max(axis=2) * (2 / window.sum())
     decibels: NDArray[np.float32] = 20 * np.log10(np.maximum(amplitude, 10 ** (FLOOR_DB / 20)))
     return np.clip(decibels, FLOOR_DB, 0)
-
-
-def write_curves(title: str, series: Mapping[str, Sequence[tuple[float, float]]], path: Path) -> None:
-    """Draw named series of (x, y) points as a PNG of 800 x 450 pixels."""
-    figure = Figure(figsize=(8, 4.5), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for name, points in series.items():
-        axes.plot(
-            [x for x, _ in points], [y for _, y in points], label=_plain(name), marker="o" if len(points) == 1 else ""
-        )
-    axes.set_title(_plain(title))
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    if series:
-        axes.legend(frameon=False)
-    with Folder(path.parent).writing(path.name) as file:
-        canvas.print_png(file)
-
-
-def _plain(text: str) -> str:
-    """Keep matplotlib from reading mathematics into a name, and from hiding one that begins with an underscore."""
-    escaped = text.replace("$", r"\$")
-    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
 
 
 @lru_cache(maxsize=8)

@@ -60,7 +60,7 @@ class Stepper:
         self._skip_weight = model.skip_weight().T.contiguous()
         lengths = [(layer.kernel_size - 1) * layer.dilation for layer in self._stack]
         residual = model.config.residual_channels
-        self._rings = [torch.zeros(length, len(conditions), residual) for length in lengths]
+        self._rings = [conditions.new_zeros(length, len(conditions), residual) for length in lengths]
         self._time = 0
 
     def step(self, codes: Tensor) -> Tensor:

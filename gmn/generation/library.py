@@ -37,7 +37,7 @@ class GenerateSettings(Config):
     """Number of clips."""
     seconds: float = Field(3.0, gt=0, le=600)
     """Length of each."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**31)
     """Another seed, other clips."""
     genres: tuple[str, ...] | None = None
     """Genres to ask for in turn; none: all that the model knows."""
@@ -78,6 +78,8 @@ def generate_library(
     """
     bundle = load_bundle(config.model, "generator")
     grid = _grid(config, bundle)
+    if round(config.seconds * bundle.sample_rate) < 1:
+        raise InputError(f"seconds: {config.seconds:g} is less than one sample at {bundle.sample_rate} Hz")
     output = Folder(config.output)
     request = config.model_dump(exclude={"output", "model"}) | {"model": bundle.digest}
     with LIBRARY.claim(output, request) as whole:
@@ -123,6 +125,10 @@ def _run_parts(
     runtime.connect()
     import ray
 
+    # A worker may run in another directory, where a relative path would mean something else.
+    addresses = {"model": Folder(config.model).address, "output": Folder(config.output).address}
+    absolute = config.model_copy(update=addresses)
+
     def hear(samples: int) -> None:
         nonlocal drawn
         drawn += samples
@@ -133,7 +139,7 @@ def _run_parts(
         @ray.remote(num_cpus=1, max_retries=3)
         def task(part: range) -> int:
             asked = [grid[index] for index in part]
-            return generate_part(config, part, asked, lambda samples: mailbox.put.remote(samples))
+            return generate_part(absolute, part, asked, lambda samples: mailbox.put.remote(samples))
 
         pending = [task.remote(part) for part in todo]
         while pending:

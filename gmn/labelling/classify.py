@@ -6,18 +6,21 @@
 One row for every input and model; an input that cannot be read is a row too, with its reason.
 """
 
+import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 from pydantic import Field
 
 from gmn import __version__, runtime
-from gmn.audio.decode import SUFFIXES, DecodeError, read_waveform
+from gmn.audio.decode import SUFFIXES, DecodeError, Rejection, read_waveform
 from gmn.config import Config
 from gmn.datasets.ingest import list_audio
 from gmn.datasets.library import CLIPS, LABEL_ROWS, LABELS, LABELS_FOLDER, LIBRARY, read_rows
@@ -42,7 +45,7 @@ class ClassifyConfig(Config):
 
 @dataclass(frozen=True)
 class Input:
-    """One thing to be labelled: its name in the result and its file."""
+    """One thing to be labelled: its name in the result and its file, an absolute path or a URI."""
 
     name: str
     file: str
@@ -88,13 +91,13 @@ def list_inputs(source: str) -> list[Input]:
     folder = Folder(source)
     if LIBRARY.whole(folder):
         rows = read_rows(folder, LIBRARY.read(folder)["clips"], CLIPS)
-        return [Input(row["clip_id"], f"{source}/{row['path']}") for row in rows]
-    path = Path(source)
+        return [Input(row["clip_id"], (folder / row["path"]).address) for row in rows]
+    path = Path(source).absolute()  # a worker may run in another directory
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(f"source {source}: not an audio file by its name (looked for {' '.join(SUFFIXES)})")
         return [Input(path.name, str(path))]
-    return [Input(name, str(path / name)) for name, _ in list_audio(path)]
+    return [Input(name, str(path / name)) for name, _ in list_audio(Path(source))]
 
 
 def judge(item: Input, bundles: Sequence[LoadedBundle]) -> list[dict[str, Any]]:
@@ -105,7 +108,7 @@ def judge(item: Input, bundles: Sequence[LoadedBundle]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"input": item.name, "model": bundle.digest, "head": bundle.head, "status": "rejected"}
         try:
             if bundle.sample_rate not in waveforms:
-                waveforms[bundle.sample_rate] = torch.from_numpy(read_waveform(item.file, bundle.sample_rate))
+                waveforms[bundle.sample_rate] = torch.from_numpy(_read(item.file, bundle.sample_rate))
         except DecodeError as error:
             rows.append(row | {"reason": error.reason.value})
             continue
@@ -115,10 +118,19 @@ def judge(item: Input, bundles: Sequence[LoadedBundle]) -> list[dict[str, Any]]:
         if bundle.head == "emotion":
             label = bundle.conditions.top_emotion(probabilities)
         confidence = probabilities[bundle.labels.index(label)]
-        rows.append(
-            row | {"label": label, "confidence": confidence, "probabilities": probabilities, "status": "ok"}
-        )
+        rows.append(row | {"label": label, "confidence": confidence, "probabilities": probabilities, "status": "ok"})
     return rows
+
+
+def _read(file: str, sample_rate: int) -> npt.NDArray[np.float32]:
+    """Decode a file by its path, or by its URI where it lies in an object store."""
+    if "://" not in file:
+        return read_waveform(file, sample_rate)
+    try:
+        content = Folder(file).read_bytes("")
+    except OSError as error:
+        raise DecodeError(Rejection.UNREADABLE, str(error)) from error
+    return read_waveform(io.BytesIO(content), sample_rate)
 
 
 def _load(config: ClassifyConfig) -> list[LoadedBundle]:
@@ -159,9 +171,12 @@ def _run_chunks(
     runtime.connect()
     import ray
 
+    # A worker may run in another directory, where a relative path would mean something else.
+    absolute = config.model_copy(update={"models": tuple(Folder(uri).address for uri in config.models)})
+
     @ray.remote(num_cpus=1, max_retries=3)
     def task(chunk: Sequence[Input], name: str) -> int:
-        return label_chunk(config, output.uri, chunk, name)
+        return label_chunk(absolute, output.address, chunk, name)
 
     pending = [task.remote(chunk, name) for chunk, name in todo]
     while pending:

@@ -102,9 +102,7 @@ def train(config: TrainWaveNet | TrainResNet, tick: Tick = lambda step, steps, v
         return TrainSummary(root["digest"], root["parameters"], root["test"])
 
 
-def _train(
-    config: TrainWaveNet | TrainResNet, dataset: Dataset, output: Folder, run: tracking.Run, tick: Tick
-) -> None:
+def _train(config: TrainWaveNet | TrainResNet, dataset: Dataset, output: Folder, run: tracking.Run, tick: Tick) -> None:
     started = time.time()
     average, found = _fit_on_ray(config, output, tick)
     conditions = Conditions.from_json(found["conditions"])

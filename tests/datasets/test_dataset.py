@@ -38,7 +38,11 @@ def test_row_groups_are_small(dataset: Dataset) -> None:
 
 
 def test_many_row_groups_are_read_alike(
-    dataset: Dataset, corpus: Path, tmp_path: Path, ingest_here, monkeypatch: pytest.MonkeyPatch  # type: ignore[no-untyped-def]
+    dataset: Dataset,
+    corpus: Path,
+    tmp_path: Path,
+    ingest_here,
+    monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
 ) -> None:
     from gmn.datasets import ingest as ingest_module
 
@@ -63,7 +67,9 @@ def test_tracks_are_sorted_and_labelled(dataset: Dataset) -> None:
 
 
 def test_splits_part_the_tracks(dataset: Dataset) -> None:
-    of_split = {split: {s.track.track_id for s in dataset.segments(split).segments} for split in ("train", "validation", "test")}
+    of_split = {
+        split: {s.track.track_id for s in dataset.segments(split).segments} for split in ("train", "validation", "test")
+    }
     assert {split: len(tracks) for split, tracks in of_split.items()} == {"train": 16, "validation": 4, "test": 4}
     assert len(set.union(*of_split.values())) == 24
 

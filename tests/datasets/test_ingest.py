@@ -81,7 +81,7 @@ def test_the_columns_are_those_of_version_1() -> None:
     ]
     assert SEGMENTS.names == ["track_id", "segment_index", "n_valid_samples", "pcm"]
     assert [str(kind) for kind in SEGMENTS.types] == ["string", "int32", "int32", "binary"]
-    assert SPLIT == pa.schema([("track_id", pa.string()), ("split", pa.string())])
+    assert pa.schema([("track_id", pa.string()), ("split", pa.string())]) == SPLIT
 
 
 def test_parts_have_the_columns_of_their_schema(dataset: Dataset) -> None:
@@ -109,7 +109,12 @@ def test_a_bad_file_among_good_ones_is_a_counted_row_with_its_reason(source: Pat
     summary = ingest_here(config)
     assert (summary.files, summary.tracks, summary.rejected) == (10, 8, {"not_audio": 1, "empty": 1})
     row = manifest(config)["pop/bad.wav"]
-    assert (row["status"], row["reason"], row["group"], row["duration_seconds"]) == ("rejected", "not_audio", None, None)
+    assert (row["status"], row["reason"], row["group"], row["duration_seconds"]) == (
+        "rejected",
+        "not_audio",
+        None,
+        None,
+    )
     assert row["bytes"] == 19
     assert row["detail"]
     assert "pop/bad.wav" not in [track.path for track in Dataset(config.output).tracks]
@@ -253,7 +258,10 @@ def test_an_upper_case_suffix_is_audio(tmp_path: Path) -> None:
 def test_a_chunk_is_bounded_in_files_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest_module, "CHUNK_FILES", 3)
     monkeypatch.setattr(ingest_module, "CHUNK_BYTES", 100)
-    files = [ingest_module.SourceFile(str(i), size, ingest_module.Label()) for i, size in enumerate([500, 1, 1, 1, 1, 98, 1, 1])]
+    files = [
+        ingest_module.SourceFile(str(i), size, ingest_module.Label())
+        for i, size in enumerate([500, 1, 1, 1, 1, 98, 1, 1])
+    ]
     chunks = ingest_module._chunks(files)
     assert [[file.bytes for file in chunk] for chunk in chunks] == [[500], [1, 1, 1], [1, 98, 1], [1]]
 

@@ -1,10 +1,10 @@
-"""A spectrogram's levels mean what they say, and both kinds of picture are whole files."""
+"""A spectrogram's levels mean what they say, and its picture is a whole file."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gmn.evaluation.pictures import FLOOR_DB, HEIGHT, WIDTH, spectrogram_db, write_curves, write_spectrogram
+from gmn.evaluation.pictures import FLOOR_DB, HEIGHT, WIDTH, spectrogram_db, write_spectrogram
 
 RATE = 16_000
 
@@ -61,12 +61,3 @@ def test_the_png_is_whole_and_alone_in_its_folder(tmp_path):
     row = pixels[:, WIDTH // 2].argmax()
     assert HEIGHT * 0.5 < row < HEIGHT * 0.8, "low notes lie at the bottom"
     assert [file.name for file in path.parent.iterdir()] == ["clip.png"]
-
-
-def test_curves_take_any_name(tmp_path):
-    path = tmp_path / "curves.png"
-    points = [(0, 8.0), (100, float("nan")), (200, 4.5)]
-    write_curves(r"loss $\frac of $_", {"_hidden": points, "one": [(0, 1.0)], "$x": []}, path)
-    write_curves("nothing", {}, tmp_path / "empty.png")
-    with Image.open(path) as image:
-        assert image.size == (800, 450)

@@ -36,9 +36,7 @@ def make_audio(folder: Path) -> Path:
 def make_dataset(output: Path, audio: Path) -> None:
     """Ingest the tones at 2 kHz in segments of 0.3 s, without Ray."""
     labels = LabelsConfig(kind="table", path=str(audio / "labels.csv"))
-    config = IngestConfig(
-        source=str(audio), output=str(output), sample_rate=RATE, segment_seconds=0.3, labels=labels
-    )
+    config = IngestConfig(source=str(audio), output=str(output), sample_rate=RATE, segment_seconds=0.3, labels=labels)
     files = list_audio(audio)
     label_of = label_files(labels, [path for path, _ in files])
     chunk = [SourceFile(path, size, label_of[path]) for path, size in files]

@@ -137,7 +137,9 @@ def test_a_pickle_in_place_of_the_weights_is_refused_unread(saved: str, tmp_path
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize(("kind", "found"), [("classifier", "generator (wavenet)"), ("generator", "classifier (resnet)")])
+@pytest.mark.parametrize(
+    ("kind", "found"), [("classifier", "generator (wavenet)"), ("generator", "classifier (resnet)")]
+)
 def test_the_wrong_kind_is_refused(tmp_path: Path, kind: str, found: str) -> None:
     save_bundle(Folder(tmp_path), generator() if kind == "classifier" else classifier(), "")
     assert refusal(str(tmp_path), kind) == f"{tmp_path}: holds a {found}, but a {kind} is needed here"

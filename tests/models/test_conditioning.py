@@ -48,7 +48,9 @@ def test_an_unknown_genre_lists_the_known() -> None:
 
 
 def test_an_unknown_emotion_lists_the_known() -> None:
-    with pytest.raises(InputError, match="emotion 'joy' is unknown to this model, which knows: amazement, .*, sadness$"):
+    with pytest.raises(
+        InputError, match=r"emotion 'joy' is unknown to this model, which knows: amazement, .*, sadness$"
+    ):
         CONDITIONS.vector(None, "joy")
     with pytest.raises(InputError, match="knows: none"):
         NEUTRAL.vector(None, "power")

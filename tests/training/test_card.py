@@ -14,13 +14,23 @@ from gmn.training.card import model_card
 CONDITIONS = Conditions.fit(("pop", "rock"), [])
 FACTS: dict[str, Any] = {
     "parameters": 12345,
-    "dataset": {"uri": "runs/d", "digest": "abcdef0123456789", "counts": {"tracks": 9, "hours": 0.5, "splits": {"train": 7}}},
+    "dataset": {
+        "uri": "runs/d",
+        "digest": "abcdef0123456789",
+        "counts": {"tracks": 9, "hours": 0.5, "splits": {"train": 7}},
+    },
     "training": {"fit": {"steps": 50, "batch_size": 4}, "seed": 3},
     "train_seconds": 61.2,
 }
 GENRE = {"accuracy": 0.75, "interval": [0.3, 0.95], "macro_f1": 0.7, "majority": 0.25, "confusion": [], "tracks": 4}
 EMOTION = {"mean_r": 0.4, "r": {"power": 0.5, "sadness": 0.3}, "tracks": 4}
-BITS = {"bits": 4.25, "tracks": 4, "ladder": {"uniform": 8.0, "trigram": 5.0}, "verdict": "texture", "sentence": "Noise."}
+BITS = {
+    "bits": 4.25,
+    "tracks": 4,
+    "ladder": {"uniform": 8.0, "trigram": 5.0},
+    "verdict": "texture",
+    "sentence": "Noise.",
+}
 
 
 def bundle(head: str | None, test: dict[str, Any]) -> Bundle:
@@ -36,12 +46,26 @@ def bundle(head: str | None, test: dict[str, Any]) -> Bundle:
 @pytest.mark.parametrize(
     ("head", "test", "says"),
     [
-        (None, BITS, ["# wavenet: a generator of raw audio", "4.250 bits per sample on 4 tracks", "trigram 5.00", "Noise."]),
-        ("genre", GENRE, ["# resnet: a classifier of genre", "Accuracy 0.750 (95 %: 0.30 to 0.95) on 4 tracks", "0.250"]),
+        (
+            None,
+            BITS,
+            ["# wavenet: a generator of raw audio", "4.250 bits per sample on 4 tracks", "trigram 5.00", "Noise."],
+        ),
+        (
+            "genre",
+            GENRE,
+            ["# resnet: a classifier of genre", "Accuracy 0.750 (95 %: 0.30 to 0.95) on 4 tracks", "0.250"],
+        ),
         ("emotion", EMOTION, ["a classifier of emotion", "0.400 on 4 tracks: power 0.50, sadness 0.30."]),
     ],
 )
 def test_card(head: str | None, test: dict[str, Any], says: list[str]) -> None:
     card = model_card(bundle(head, test))
-    for text in (*says, "12,345 parameters, audio at 8000 Hz", "9 tracks, 0.5 hours, of which 7", "50 steps of 4", "seed 3"):
+    for text in (
+        *says,
+        "12,345 parameters, audio at 8000 Hz",
+        "9 tracks, 0.5 hours, of which 7",
+        "50 steps of 4",
+        "seed 3",
+    ):
         assert text in card

@@ -21,7 +21,13 @@ CPU = torch.device("cpu")
 SETTINGS = ResNetSettings(
     model=ResNetConfig(widths=(6, 8), n_fft=512, hop_length=160, n_mels=24),
     fit=FitSettings(
-        steps=30, batch_size=8, learning_rate=0.01, warmup_steps=3, evaluate_every=15, ema_decay=0.7, precision="float32"
+        steps=30,
+        batch_size=8,
+        learning_rate=0.01,
+        warmup_steps=3,
+        evaluate_every=15,
+        ema_decay=0.7,
+        precision="float32",
     ),
     crop_seconds=1.0,
 )
@@ -103,7 +109,9 @@ def test_a_tracks_short_last_segment_is_not_trained_on(dataset: Dataset) -> None
     assert {segments[i].index for group in make(dataset)._segments for i in group} == {0, 1}
 
 
-def test_segments_shorter_than_a_crop_are_all_trained_on(dataset: Dataset, corpus: Path, tmp_path: Path, ingest_here: Any) -> None:
+def test_segments_shorter_than_a_crop_are_all_trained_on(
+    dataset: Dataset, corpus: Path, tmp_path: Path, ingest_here: Any
+) -> None:
     """With a crop longer than the segments, only the first segment of each track was ever trained on."""
     labels = LabelsConfig(kind="table", path=str(corpus / "labels.csv"))
     settings: dict[str, Any] = {"sample_rate": 8000, "segment_seconds": 0.7, "labels": labels}
@@ -164,7 +172,9 @@ def one_genre(corpus: Path, tmp_path: Path, ingest_here: Any) -> Dataset:
     """Six labelled tracks of one genre: four to train, one to validate, one to test."""
     shutil.copytree(corpus / "chorale", tmp_path / "audio" / "chorale")
     labels = LabelsConfig(kind="table", path=str(corpus / "labels.csv"))
-    ingest_here(IngestConfig(source=str(tmp_path / "audio"), output=str(tmp_path / "d"), sample_rate=8000, labels=labels))
+    ingest_here(
+        IngestConfig(source=str(tmp_path / "audio"), output=str(tmp_path / "d"), sample_rate=8000, labels=labels)
+    )
     return Dataset(str(tmp_path / "d"))
 
 

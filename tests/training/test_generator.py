@@ -19,7 +19,13 @@ CPU = torch.device("cpu")
 SETTINGS = WaveNetSettings(
     model=WaveNetConfig(stacks=1, layers=5, residual_channels=12, skip_channels=24),
     fit=FitSettings(
-        steps=40, batch_size=4, learning_rate=0.02, warmup_steps=5, evaluate_every=20, ema_decay=0.8, precision="float32"
+        steps=40,
+        batch_size=4,
+        learning_rate=0.02,
+        warmup_steps=5,
+        evaluate_every=20,
+        ema_decay=0.8,
+        precision="float32",
     ),
     window_samples=400,
     evaluation_windows=6,
@@ -28,7 +34,7 @@ SETTINGS = WaveNetSettings(
 
 @pytest.fixture(scope="module")
 def task(dataset: Dataset) -> GeneratorTask:
-    """A task that no test trains."""
+    """Build a task that no test trains."""
     return GeneratorTask(dataset, SETTINGS, CPU)
 
 
@@ -112,7 +118,9 @@ def test_conditions_are_dropped_apart_at_the_given_share(dataset: Dataset, task:
     assert (kept[:, 0] * kept[:, 1]).mean() == pytest.approx(0.25, abs=0.1)
 
 
-def test_segments_are_drawn_by_their_length(dataset: Dataset, task: GeneratorTask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segments_are_drawn_by_their_length(
+    dataset: Dataset, task: GeneratorTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lengths: list[int] = []
     reader = task.readers["train"]
     read = reader.pcm

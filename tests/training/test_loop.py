@@ -14,7 +14,11 @@ from torch import Tensor, nn
 
 from gmn.training.loop import Fit, FitSettings, learning_rate, use_bf16
 
-SETTINGS = FitSettings(steps=12, batch_size=4, learning_rate=0.01, warmup_steps=3, evaluate_every=4, precision="float32")
+SETTINGS = FitSettings(
+    steps=12, batch_size=4, learning_rate=0.01, warmup_steps=3, evaluate_every=4, precision="float32"
+)
+
+UNCLIPPED = SETTINGS.model_copy(update={"clip_norm": 1000.0})
 
 
 class Toy:
@@ -119,6 +123,17 @@ def test_a_resumed_training_equals_an_undisturbed_one_bit_by_bit(at: int) -> Non
     assert resumed.history == whole.history
 
 
+def test_large_gradients_are_clipped() -> None:
+    norms = []
+    for clip_norm in (1000.0, 0.01):
+        task = Toy()
+        settings = SETTINGS.model_copy(update={"clip_norm": clip_norm, "steps": 1})
+        Fit(task, settings, seed=0).run()
+        norms.append(torch.cat([p.grad.flatten() for p in task.model.parameters() if p.grad is not None]).norm().item())
+    assert norms[0] > 0.1
+    assert norms[1] == pytest.approx(0.01, rel=1e-3)
+
+
 def test_another_seed_is_another_training() -> None:
     weights = []
     for seed in (0, 1):
@@ -128,29 +143,55 @@ def test_another_seed_is_another_training() -> None:
     assert not torch.equal(*weights)
 
 
+def _line() -> Toy:
+    """Make a toy without batch norm and dropout, for which the mean of two halves is the mean of the whole."""
+    task = Toy()
+    task.model = nn.Sequential(nn.Linear(3, 1))
+    nn.init.zeros_(task.model[0].weight)
+    nn.init.zeros_(task.model[0].bias)
+    return task
+
+
+def _learned(task: Toy) -> dict[str, Tensor]:
+    """Return the weights and the last gradients; Adam alone would forgive gradients of another scale."""
+    return {name: p.detach() for name, p in task.model.named_parameters()} | {
+        f"{name}.grad": p.grad for name, p in task.model.named_parameters() if p.grad is not None
+    }
+
+
 def _fit_as_one_of_two(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    task = Toy()
-    task.model = nn.Linear(3, 1)
-    nn.init.ones_(task.model.weight)
-    nn.init.zeros_(task.model.bias)
-    Fit(task, SETTINGS, 0, rank, 2).run()
-    torch.save(task.model.state_dict(), Path(folder, f"{rank}.pt"))
+    task = _line()
+    Fit(task, UNCLIPPED, 0, rank, 2).run()
+    torch.save(_learned(task), Path(folder, f"{rank}.pt"))
     dist.destroy_process_group()
 
 
 def test_two_workers_learn_what_one_learns(tmp_path: Path) -> None:
-    """For a model without batch norm and dropout: the mean of two halves is the mean of the whole."""
-    task = Toy()
-    task.model = nn.Linear(3, 1)  # type: ignore[assignment]
-    nn.init.ones_(task.model.weight)  # type: ignore[arg-type]
-    nn.init.zeros_(task.model.bias)  # type: ignore[arg-type]
-    Fit(task, SETTINGS, seed=0).run()
+    task = _line()
+    Fit(task, UNCLIPPED, seed=0).run()
     torch.multiprocessing.spawn(_fit_as_one_of_two, (str(tmp_path),), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-    for key, value in task.model.state_dict().items():
+    expected = _learned(task)
+    assert len(expected) == 4
+    for key, value in expected.items():
+        assert value.any()
         assert torch.equal(first[key], second[key])
         torch.testing.assert_close(first[key], value)
+
+
+def test_each_step_and_worker_draws_its_own_random_numbers() -> None:
+    class Drawing(Toy):
+        def loss(self, step: int, rank: int, world: int) -> Tensor:
+            drawn.append(torch.rand(1).item())
+            return super().loss(step, rank, 1)
+
+    drawn: list[float] = []
+    for seed in (0, 1):
+        Fit(Drawing(), SETTINGS, seed).run()
+    fit = Fit(Drawing(), SETTINGS, seed=0, rank=1)
+    fit.run()
+    assert len(set(drawn)) == len(drawn) == 3 * SETTINGS.steps
 
 
 def test_precision() -> None:

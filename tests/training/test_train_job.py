@@ -11,9 +11,8 @@ from gmn import runtime
 from gmn.datasets.dataset import Dataset
 from gmn.errors import InputError
 from gmn.models.bundle import load_bundle
-from gmn.models.resnet import ResNetConfig
 from gmn.models.wavenet import WaveNetConfig
-from gmn.training.job import TrainResNet, TrainWaveNet, make_task, train
+from gmn.training.job import TrainWaveNet, make_task, train
 from gmn.training.loop import Fit, FitSettings
 
 FIT = FitSettings(steps=6, batch_size=2, warmup_steps=2, evaluate_every=3, precision="float32")
@@ -116,7 +115,9 @@ def test_a_training_end_to_end(dataset: Dataset, tmp_path: Path, monkeypatch: py
         assert train(config) == summary
 
 
-def test_another_request_needs_another_output(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_request_needs_another_output(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class StopError(Exception):
         """Stands for a kill before the first step."""
 
