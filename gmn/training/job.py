@@ -29,7 +29,7 @@ from gmn.training import classifier, generator
 from gmn.training.card import model_card
 from gmn.training.classifier import ClassifierTask, ResNetSettings
 from gmn.training.generator import GeneratorTask, WaveNetSettings
-from gmn.training.loop import Fit, History
+from gmn.training.loop import Fit
 
 STATE = "training_state"
 
@@ -161,6 +161,8 @@ def _fit_on_ray(
                 failure_config=FailureConfig(max_failures=2),
             ),
         ).fit()
+    if "error" in result.return_value:
+        raise InputError(result.return_value["error"])
     with result.checkpoint.as_directory() as folder:
         state = torch.load(Path(folder, "state.pt"), weights_only=True)
     return state["average"], result.return_value
@@ -199,11 +201,14 @@ def _worker(arguments: dict[str, Any]) -> dict[str, Any]:
             last = time.monotonic()
             mailbox.put.remote((step, {}))
 
-    fit.run(report, tick)
-    history: History = fit.history
+    try:
+        fit.run(report, tick)
+    except InputError as error:
+        # Returned, since Ray would start a worker that raises once more, only to see it fail again.
+        return {"error": str(error)}
     return {
         "test": task.evaluate(fit.average, "test") if rank == 0 else {},
-        "history": history,
+        "history": fit.history,
         "conditions": task.conditions.to_json(),
         "labels": list(task.labels) if isinstance(task, ClassifierTask) else [],
     }

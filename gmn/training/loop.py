@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gmn.config import Config
+from gmn.errors import InputError
 
 History = list[dict[str, float]]
 """Points of the learning curves: `step`, and the values measured there."""
@@ -101,7 +102,8 @@ class Fit:
     ) -> None:
         """Take the steps that are left.
 
-        `report` is called with the new point of the curves after each validation, `tick` after every step.
+        `report` is called with the new point of the curves after each validation, `tick` after every step. Raises
+        InputError where the loss is no longer a finite number.
         """
         losses: list[Tensor] = []
         while self.step < self.settings.steps:
@@ -111,6 +113,8 @@ class Fit:
             if self.step % self.settings.evaluate_every == 0 or self.step == self.settings.steps:
                 values = {"step": float(self.step), "train_loss": torch.stack(losses).mean().item()}
                 losses.clear()
+                if not math.isfinite(values["train_loss"]):
+                    raise InputError(f"training diverged before step {self.step}: try a lower fit.learning_rate")
                 judged = self.task.evaluate(self.average, "validation")
                 values |= {f"validation_{key}": value for key, value in judged.items() if isinstance(value, float)}
                 self.history.append(values)
