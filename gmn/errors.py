@@ -11,3 +11,9 @@ class InputError(GmnError, ValueError):
     """The user's input cannot be used: the message names the key, the file or the folder, and what to do."""
 
     exit_code = 2
+
+
+class RejectedError(GmnError):
+    """The work is done, but input that was to be perfect was not: some of it was rejected."""
+
+    exit_code = 3

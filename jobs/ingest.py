@@ -2,7 +2,8 @@
 
 import sys
 
-from gmn.datasets.ingest import IngestConfig, ingest
+from gmn.datasets.ingest import ingest
+from gmn.datasets.settings import IngestConfig
 from jobs._job import Bar, log_beside, run
 
 

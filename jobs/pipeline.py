@@ -13,8 +13,8 @@ from pydantic import Field
 
 from gmn.config import Config
 from gmn.datasets.dataset import Dataset
-from gmn.datasets.ingest import IngestConfig, IngestSettings
 from gmn.datasets.labels import LabelsConfig
+from gmn.datasets.settings import IngestConfig, IngestSettings
 from gmn.errors import InputError
 from gmn.evaluation.evaluate import EvaluateConfig, EvaluateSettings
 from gmn.generation.library import GenerateConfig, GenerateSettings

@@ -1,24 +1,34 @@
-"""Audio files as 16-bit mono at one sample rate; a file that cannot be used gives a reason from a closed list.
+r"""Audio files as 16-bit mono at one sample rate; a file that cannot be used gives a reason from a closed list.
 
-    file -> libsndfile, float32 [T, C] -> mix [T] -> soxr HQ -> int16 [T']
+    file -count-> how much it holds -libsndfile, else miniaudio-> blocks -MonoPcm-> int16 [T']
+              \-------------------- held against each other --------------------/
 
-A file's bytes decide what it is; its name plays no part.
+A file's bytes decide what it is; its name plays no part. docs/audio-rules.md has a rule for each kind of input.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
-from enum import StrEnum
-from types import SimpleNamespace
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
+import miniaudio
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
 
 from gmn.audio.announced import missing_share
+from gmn.audio.decoders import SoundStream, miniaudio_blocks
 from gmn.audio.level import rms_dbfs
+from gmn.audio.mono import MonoPcm, to_pcm16
+from gmn.audio.mpeg import MpegCount, count_frames
+from gmn.audio.ogg import OggCount, count_pages
+from gmn.audio.quiet import quiet_stderr
+from gmn.audio.rejection import DecodeError, Rejection
+from gmn.audio.sniff import HEAD_BYTES, not_audio
+from gmn.audio.window import Window
 from gmn.errors import InputError
+
+__all__ = ["SUFFIXES", "DecodeError", "Decoded", "Rejection", "read_mono", "read_waveform", "to_pcm16"]
 
 SUFFIXES = (".wav", ".aif", ".aiff", ".mp3", ".flac", ".ogg", ".opus", ".au")
 """The endings, in lower case, of the files that are worth decoding."""
@@ -27,39 +37,12 @@ MISSING_TOLERANCE = 0.01
 """The share of the announced sound that may be missing: headers are sloppy, and a hundredth less is still the track."""
 
 NATIVE_RATES = (1_000, 1_000_000)
-"""Hz; a header outside these is not one of audio, and would make the resampler fill the memory."""
+"""Hz; a header outside these is not one of music, and would make the resampler fill the memory."""
 
-_BLOCK = 1 << 16
-_CHUNK = 1 << 22
-
-
-class Rejection(StrEnum):
-    """Why a file cannot be used."""
-
-    UNREADABLE = "unreadable"
-    """The file cannot be opened or read: it is missing, a folder, or not ours to read."""
-    NOT_AUDIO = "not_audio"
-    """No decoder knows the content, or its header is damaged."""
-    EMPTY = "empty"
-    """The file has no bytes, or audio of no samples."""
-    TOO_SHORT = "too_short"
-    """Too little is left for a use: here, no sample at the rate asked for."""
-    NON_FINITE = "non_finite"
-    """Some samples are NaN or infinite."""
-    TRUNCATED = "truncated"
-    """The sound ends clearly before the end that its header announces, or the decoder gives up inside."""
-
-
-class DecodeError(Exception):
-    """A file that cannot be used, with its `reason`."""
-
-    def __init__(self, reason: Rejection, detail: str):
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"
+_SLACK_SAMPLES = 2304
+"""Two mp3 frames: the first ones may lean on sound that is not there."""
+_SLACK_BYTES = 8192
+"""Bytes around an mp3's frames that need no explanation."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +61,15 @@ class Decoded:
     """Of `pcm`."""
     loudness_dbfs: float
     """RMS of `pcm`, -120 for silence."""
+    decoder: str = "libsndfile"
+    """Which library decoded it: libsndfile, or miniaudio where that one falls short."""
 
 
 def read_mono(file: str | os.PathLike[str] | BinaryIO, sample_rate: int) -> Decoded:
     """Decode a file, mix its channels in equal parts, resample to `sample_rate` (Hz), round to 16 bits.
 
     `file` is a path or an open binary file that can seek. Samples above full scale are clipped, never wrapped. A silent
-    file is fine.
+    file is fine. Beside the result, which is held whole, the memory stays below 32 MiB, whatever the file.
 
     Raises DecodeError, with its reason, for a file that cannot be used; InputError for a sample rate below 1.
     """
@@ -104,91 +89,128 @@ def read_waveform(file: str | os.PathLike[str] | BinaryIO, sample_rate: int) -> 
     return read_mono(file, sample_rate).pcm.astype(np.float32) / np.float32(32768)
 
 
-class _Stream(soundfile.SoundFile):
-    """A sound file that is read front to back.
-
-    soundfile seeks after each read of a file that can seek, which costs time and fails for a FLAC of unknown length.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _nameless(file: BinaryIO) -> SimpleNamespace:
-    """Return a file without its name: soundfile would take a name in .raw for a promise of no header."""
-    methods = ("seek", "tell", "read", "readinto")
-    return SimpleNamespace(**{name: getattr(file, name) for name in methods if hasattr(file, name)})
-
-
 def _read_mono(file: BinaryIO, sample_rate: int) -> Decoded:
-    size = file.seek(0, os.SEEK_END)
-    if size == 0:
+    window = Window(file)
+    with window.buffered() as buffered:
+        try:
+            decoded = _decode(window, buffered, sample_rate)
+        except DecodeError:
+            _check_reads(window)
+            raise
+        _check_reads(window)
+        return decoded
+
+
+def _check_reads(window: Window) -> None:
+    """Raise what a decoder took for the end of the file."""
+    if window.failure is not None:
+        raise DecodeError(Rejection.UNREADABLE, str(window.failure)) from window.failure
+
+
+def _decode(window: Window, file: BinaryIO, sample_rate: int) -> Decoded:
+    if window.end == 0:
         raise DecodeError(Rejection.EMPTY, "the file has no bytes")
-    missing = missing_share(file, size)
+    if (other := not_audio(file.read(HEAD_BYTES))) is not None:
+        raise DecodeError(*other)
+    if (mpeg := count_frames(file)) is not None:
+        return _decode_mpeg(window, mpeg, sample_rate)
+    missing = missing_share(file, window.end)
+    ogg = count_pages(file)
     file.seek(0)
     try:
-        stream = _Stream(_nameless(file))
+        stream = SoundStream(file)
     except soundfile.LibsndfileError as error:
+        if (mpeg := count_frames(file, search=True)) is not None:
+            return _decode_mpeg(window, mpeg, sample_rate)
         raise DecodeError(Rejection.NOT_AUDIO, error.error_string) from error
     with stream:
-        native_rate, channels, announced = stream.samplerate, stream.channels, stream.frames
-        codec = f"{stream.format}/{stream.subtype}"
-        if not NATIVE_RATES[0] <= native_rate <= NATIVE_RATES[1]:
-            raise DecodeError(Rejection.NOT_AUDIO, f"a header with a sample rate of {native_rate} Hz")
-        waveform = _mix(stream)
-        if codec.startswith("FLAC") and announced < 2**36:  # a FLAC header counts in 36 bits; more means unknown
-            missing = 1 - waveform.size / max(announced, 1)
-    if missing > MISSING_TOLERANCE:
+        rate, channels, codec = stream.samplerate, stream.channels, f"{stream.format}/{stream.subtype}"
+        if not NATIVE_RATES[0] <= rate <= NATIVE_RATES[1]:
+            raise DecodeError(Rejection.UNSUPPORTED, f"a sample rate of {rate} Hz")
+        if stream.format == "MP3":
+            raise DecodeError(Rejection.UNSUPPORTED, "MPEG frames that do not state their length (free format)")
+        if missing > MISSING_TOLERANCE:
+            raise DecodeError(Rejection.TRUNCATED, f"{missing:.0%} of the sound that the header announces is missing")
+        if ogg is not None:
+            _check_ogg(ogg)
+        mono = MonoPcm(rate, channels, sample_rate, stream.frames)
+        try:
+            for block in stream.float_blocks():
+                mono.add(block)
+        except soundfile.LibsndfileError as error:
+            raise DecodeError(_cut_or_damaged(file, window), error.error_string) from error
+        held = ogg.seconds * rate - _SLACK_SAMPLES if ogg is not None else 0.0
+        if codec.startswith("FLAC") and stream.frames < 2**36:  # its header counts in 36 bits; more means unknown
+            held = stream.frames
+    if mono.frames < (1 - MISSING_TOLERANCE) * held:
+        reason = _cut_or_damaged(file, window)
+        raise DecodeError(reason, f"{1 - mono.frames / held:.0%} of the sound cannot be decoded")
+    return _decoded(mono, rate, channels, codec, sample_rate)
+
+
+def _cut_or_damaged(file: BinaryIO, window: Window) -> Rejection:
+    """Tell why a decoder ended early: it had read all there is, or it stumbled before."""
+    return Rejection.TRUNCATED if file.tell() >= window.end else Rejection.DAMAGED
+
+
+def _check_ogg(count: OggCount) -> None:
+    if count.streams > 1:
+        raise DecodeError(Rejection.UNSUPPORTED, f"{count.streams} Ogg streams in one file: split them")
+    if count.cut:
+        raise DecodeError(Rejection.TRUNCATED, "the file ends inside an Ogg page")
+
+
+def _decode_mpeg(window: Window, count: MpegCount, sample_rate: int) -> Decoded:
+    """Decode an mp3 with libsndfile, or with miniaudio where libsndfile believes in a wrong length."""
+    _check_mpeg(count, window.end)
+    least = (1 - MISSING_TOLERANCE) * (count.samples - count.trimmed) - _SLACK_SAMPLES
+    rate, channels, codec = count.sample_rate, count.channels, "MP3/MPEG_LAYER_III"
+    # Without its tags: libmpg123 takes its time over huge ones, complains of odd ones, and gives up between two.
+    part = window.part(count.header, count.end)
+    with quiet_stderr(), contextlib.suppress(soundfile.LibsndfileError), SoundStream(part.buffered()) as stream:
+        channels, codec = stream.channels, f"{stream.format}/{stream.subtype}"
+        if stream.frames >= least:
+            mono = MonoPcm(rate, channels, sample_rate, stream.frames)
+            with contextlib.suppress(soundfile.LibsndfileError):  # it is short, then
+                for block in stream.float_blocks():
+                    mono.add(block)
+            _check_reads(part)
+            if mono.frames >= least:
+                return _decoded(mono, rate, channels, codec, sample_rate)
+            if count.tags_inside == 0:
+                _give_up(mono, count)
+    part = window.part(count.start, count.end)
+    mono = MonoPcm(rate, channels, sample_rate, count.samples)
+    with contextlib.suppress(miniaudio.DecodeError):
+        for block in miniaudio_blocks(part.buffered(), rate, channels):
+            mono.add(block)
+    _check_reads(part)
+    if mono.frames < least:
+        _give_up(mono, count)
+    return _decoded(mono, rate, channels, codec, sample_rate, "miniaudio")
+
+
+def _check_mpeg(count: MpegCount, size: int) -> None:
+    """Raise for what the frame headers alone tell."""
+    if count.announced is not None and (count.samples < (1 - MISSING_TOLERANCE) * count.announced - _SLACK_SAMPLES):
+        missing = 1 - count.samples / count.announced
         raise DecodeError(Rejection.TRUNCATED, f"{missing:.0%} of the sound that the header announces is missing")
-    if waveform.size == 0:
+    if count.samples == 0:
         raise DecodeError(Rejection.EMPTY, "audio of no samples")
-    if not np.isfinite(waveform).all():
-        raise DecodeError(Rejection.NON_FINITE, "some samples are NaN or infinite")
-    if native_rate != sample_rate:
-        waveform = soxr.resample(waveform, native_rate, sample_rate, quality="HQ")
-    if waveform.size == 0:
-        raise DecodeError(Rejection.TOO_SHORT, f"no sample is left at {sample_rate} Hz")
-    pcm = to_pcm16(waveform)
-    return Decoded(pcm, native_rate, channels, codec, pcm.size / sample_rate, rms_dbfs(pcm, full_scale=32768))
+    if count.other_samples > MISSING_TOLERANCE * count.samples:
+        raise DecodeError(Rejection.UNSUPPORTED, "the sample rate or the coding changes inside")
+    if count.lost > MISSING_TOLERANCE * size or count.outside > max(MISSING_TOLERANCE * size, _SLACK_BYTES):
+        raise DecodeError(Rejection.DAMAGED, f"{count.lost + count.outside} bytes belong to no frame and to no tag")
 
 
-def to_pcm16(waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
-    """Round samples in [-1, 1) to 16 bits, half to even; louder ones are clipped, never wrapped.
-
-    pcm = clip(rint(32768 x), -32768, 32767). The inverse is `pcm / 32768`, exact in float32.
-
-    >>> to_pcm16(np.array([-2.0, -0.5, 0.0, 1.0], np.float32))
-    array([-32768, -16384,      0,  32767], dtype=int16)
-    """
-    scaled = np.clip(waveform, -1, 1, dtype=np.float32)
-    scaled *= 32768
-    np.rint(scaled, out=scaled)
-    np.minimum(scaled, 32767, out=scaled)
-    return scaled.astype(np.int16)
+def _give_up(mono: MonoPcm, count: MpegCount) -> NoReturn:
+    share = 1 - mono.frames / count.samples
+    raise DecodeError(Rejection.DAMAGED, f"{share:.0%} of the sound cannot be decoded")
 
 
-def _mix(stream: soundfile.SoundFile) -> npt.NDArray[np.float32]:
-    """Read a stream to its end; return the mean of its channels, `[T]`.
-
-    Fresh memory costs as much here as arithmetic, so blocks go through one buffer into few large chunks.
-    """
-    weights = np.full(stream.channels, 1 / stream.channels, np.float32)
-    buffer = np.empty((_BLOCK, stream.channels), np.float32)
-    chunks: list[npt.NDArray[np.float32]] = []
-    end = False
-    while not end:
-        chunk = np.empty(min(max(stream.frames, 1), _CHUNK), np.float32)
-        filled = 0
-        while filled < chunk.size and not end:
-            room = min(_BLOCK, chunk.size - filled)
-            try:
-                block = stream.read(out=buffer[:room])
-            except soundfile.LibsndfileError as error:
-                raise DecodeError(Rejection.TRUNCATED, error.error_string) from error
-            with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what is not finite
-                np.matmul(block, weights, out=chunk[filled : filled + len(block)])
-            filled += len(block)
-            end = len(block) < room
-        if filled or not chunks:
-            chunks.append(chunk[:filled])
-    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+def _decoded(
+    mono: MonoPcm, native_rate: int, channels: int, codec: str, sample_rate: int, decoder: str = "libsndfile"
+) -> Decoded:
+    pcm = mono.finish()
+    loudness = rms_dbfs(pcm, full_scale=32768)
+    return Decoded(pcm, native_rate, channels, codec, pcm.size / sample_rate, loudness, decoder)

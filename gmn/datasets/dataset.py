@@ -1,5 +1,6 @@
 """Reading a dataset: its tracks, their split, and any segment's samples at random."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ class Track:
     genre: str | None
     emotion: tuple[float, ...] | None
     n_annotators: int | None
-    split: str
+    group: str
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ class Dataset:
 
     @cached_property
     def tracks(self) -> list[Track]:
-        """The accepted tracks, sorted by path."""
-        split = self.folder.read_table("splits/default.parquet").to_pydict()
-        split_of = dict(zip(split["track_id"], split["split"], strict=True))
+        """The accepted tracks that stand in a split, sorted by path."""
+        group_of = {row["track_id"]: row["group"] for row in self.split_rows()}
         tracks = [
             Track(
                 track_id=row["track_id"],
@@ -73,30 +73,44 @@ class Dataset:
                 genre=row["genre"],
                 emotion=tuple(row["emotion"]) if row["emotion"] is not None else None,
                 n_annotators=row["n_annotators"],
-                split=split_of[row["track_id"]],
+                group=group_of[row["track_id"]],
             )
             for row in self.manifest().to_pylist()
-            if row["status"] == "ok"
+            if row["track_id"] in group_of
         ]
         return sorted(tracks, key=lambda track: track.path)
 
-    def segments(self, split: str | None = None, tracks: Collection[str] | None = None) -> "SegmentReader":
-        """Return the segments of one split, or of some tracks by id, or of all.
+    def split_rows(self, name: str = "default") -> list[dict[str, Any]]:
+        """Return the rows of a split table: a track's split, and which of its segments it means.
+
+        Raises InputError for a name that the dataset does not have.
+        """
+        names: dict[str, str] = self.root["splits"]
+        if name not in names:
+            raise InputError(f"dataset {self.folder}: no split {name!r}; it has {', '.join(names)}")
+        rows: list[dict[str, Any]] = self.folder.read_table(names[name]).to_pylist()
+        return rows
+
+    def segments(
+        self, split: str | None = None, tracks: Collection[str] | None = None, name: str = "default"
+    ) -> "SegmentReader":
+        """Return the segments of one split of a split table, of all or of some tracks by id.
 
         Raises InputError where there are none.
         """
         assert split is None or split in SPLITS
-        chosen = {
-            track.track_id: track
-            for track in self.tracks
-            if (split is None or track.split == split) and (tracks is None or track.track_id in tracks)
-        }
+        wanted: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for row in self.split_rows(name):
+            if (split is None or row["split"] == split) and (tracks is None or row["track_id"] in tracks):
+                end = float("inf") if row["end_segment"] is None else row["end_segment"]
+                wanted[row["track_id"]].append((row["first_segment"], end))
+        by_id = {track.track_id: track for track in self.tracks}
         found = []
-        for part, name in enumerate(self.root["segments"]):
-            table = self.folder.read_table(name, ["track_id", "segment_index", "n_valid_samples"])
-            for row, (track_id, index, n_samples) in enumerate(zip(*table.to_pydict().values(), strict=True)):
-                if track_id in chosen:
-                    found.append(Segment(chosen[track_id], index, n_samples, part, row))
+        for part, file in enumerate(self.root["segments"]):
+            table = self.folder.read_table(file, ["track_id", "segment_index", "n_valid_samples"])
+            for at, (track_id, index, n_samples) in enumerate(zip(*table.to_pydict().values(), strict=True)):
+                if any(first <= index < end for first, end in wanted.get(track_id, ())):
+                    found.append(Segment(by_id[track_id], index, n_samples, part, at))
         if not found:
             raise InputError(f"dataset {self.folder}: no {split or ''} segments; it needs at least 3 tracks a genre")
         found.sort(key=lambda segment: (segment.track.path, segment.index))

@@ -2,12 +2,14 @@
 
 import csv
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import model_validator
 
 from gmn.config import Config
@@ -34,10 +36,12 @@ class LabelsConfig(Config):
     """Where labels come from."""
 
     kind: Literal["folders", "table", "emotify", "none"] = "folders"
-    """folders: the first folder below the source is the genre; table: a CSV with path, genre, n_annotators and the
-    nine GEMS rates; emotify: Emotify's raw annotations (data.csv) and its folder names; none."""
+    """folders: the first folder below the source is the genre; table: a CSV or Parquet file with a row a path and
+    any of genre, the nine GEMS rates and n_annotators; emotify: Emotify's raw annotations, data.csv; none."""
     path: str | None = None
     """The label file, for table and emotify."""
+    genre_column: str = "genre"
+    """The label file's column that is taken for the genre."""
 
     @model_validator(mode="after")
     def _check(self) -> "LabelsConfig":
@@ -53,27 +57,65 @@ class Label:
     genre: str | None = None
     emotion: tuple[float, ...] | None = None
     n_annotators: int | None = None
+    group: str | None = None
+    """The value of the column that a grouping rule names."""
 
 
-def label_files(config: LabelsConfig, paths: list[str]) -> dict[str, Label]:
-    """Give every path (relative to the source) its label; a file that the label file does not name gets an empty one.
+class Labeller:
+    """Gives a path, relative to the source, its label.
 
-    Raises InputError for a label file that is missing, lacks columns, holds a bad value or names none of the files.
+    Raises InputError for a label file that is missing, lacks columns or holds a bad value. `group_column` is a column
+    of the table whose value groups tracks.
     """
-    if config.kind == "none":
-        return {path: Label() for path in paths}
-    if config.kind == "folders":
-        return {path: Label(genre=_folder(path)) for path in paths}
-    assert config.path is not None
-    if config.kind == "table":
-        table = _read_table(Path(config.path))
-        labels = {path: table.get(path, Label()) for path in paths}
-    else:
-        rates = _read_emotify(Path(config.path))
-        labels = {path: rates.get(_emotify_id(path), Label(genre=_folder(path))) for path in paths}
-    if all(label.emotion is None for label in labels.values()):
-        raise InputError(f"labels.path {config.path}: names none of the {len(paths)} audio files (first: {paths[0]!r})")
-    return labels
+
+    def __init__(self, config: LabelsConfig, group_column: str | None = None) -> None:
+        self._config = config
+        self._rows: Mapping[str | int, Label] = {}
+        self.warnings: list[str] = []
+        self._met: set[str | int] = set()
+        if group_column is not None and config.kind != "table":
+            raise InputError(f"split.group=column:{group_column}: needs labels.kind=table, whose column it names")
+        if config.kind == "table":
+            assert config.path is not None
+            self._rows = _read_table(Path(config.path), config.genre_column, group_column)
+        elif config.kind == "emotify":
+            assert config.path is not None
+            self._rows = _read_emotify(Path(config.path), config.genre_column)
+            if config.genre_column == "mood":
+                self.warnings.append(MOOD)
+
+    def __call__(self, path: str) -> Label:
+        """Return a path's label; an empty one where the label file does not name it."""
+        if self._config.kind == "none":
+            return Label()
+        if self._config.kind == "folders":
+            return Label(genre=_folder(path))
+        key = path if self._config.kind == "table" else _emotify_id(path)
+        if key in self._rows:
+            self._met.add(key)
+            return self._rows[key]
+        return Label(genre=_folder(path)) if self._config.kind == "emotify" else Label()
+
+    def check(self, n_files: int, example: str) -> None:
+        """Judge the label file once all files have been asked for; adds to the warnings what does not match.
+
+        Raises InputError where it names none of the files.
+        """
+        file, named, met = self._config.path, len(self._rows), len(self._met)
+        if file is None or not n_files:
+            return
+        if not met:
+            raise InputError(f"labels.path {file}: names none of the {n_files} audio files (first: {example!r})")
+        if named > met:
+            self.warnings.append(f"{named - met} of the {named} tracks in {file} have no audio file")
+        if n_files > met:
+            self.warnings.append(f"{n_files - met} of the {n_files} audio files have no row in {file}")
+
+
+MOOD = (
+    "Emotify's column mood is the listener's mood before listening, not an emotion of the music: "
+    "a model of it learns about listeners"
+)
 
 
 def _folder(path: str) -> str | None:
@@ -81,46 +123,62 @@ def _folder(path: str) -> str | None:
 
 
 def _rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
-    """Read a CSV whose header names may carry spaces around them, as Emotify's do."""
+    """Read a CSV, whose header names may carry spaces around them as Emotify's do, or a Parquet file, as texts."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-            missing = [name for name in required if name not in reader.fieldnames]
-            if missing:
-                raise InputError(f"labels.path {path}: lacks the column {', '.join(missing)}")
-            return list(reader)
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            names = table.column_names
+            rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in table.to_pylist()]
+        else:
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                reader = csv.DictReader(file, skipinitialspace=True)
+                reader.fieldnames = names = [name.strip() for name in reader.fieldnames or ()]
+                rows = list(reader)
     except OSError as error:
-        raise InputError(f"labels.path {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"labels.path {path}: not a CSV file: {error}") from None
+        raise InputError(f"labels.path {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
+        raise InputError(f"labels.path {path}: not a CSV or Parquet file: {error}") from None
+    missing = [name for name in required if name not in names]
+    if missing:
+        raise InputError(f"labels.path {path}: lacks the column {', '.join(missing)}; it has {', '.join(names)}")
+    return rows
 
 
-def _read_table(path: Path) -> dict[str, Label]:
-    labels = {}
-    for row in _rows(path, ("path", "genre", "n_annotators", *GEMS)):
-        rates = tuple(_rate(path, row, name) for name in GEMS)
-        labels[row["path"]] = Label(_genre(row), rates, int(_rate(path, row, "n_annotators", upper=1e9)))
+def _read_table(path: Path, genre_column: str, group_column: str | None) -> dict[str | int, Label]:
+    labels: dict[str | int, Label] = {}
+    asked = [name for name in (genre_column, group_column) if name not in (None, "genre")]
+    for row in _rows(path, ("path", *[name for name in asked if name])):
+        rated = all((row.get(name) or "").strip() for name in GEMS)
+        labels[row["path"]] = Label(
+            genre=_text(row, genre_column),
+            emotion=tuple(_rate(path, row, name) for name in GEMS) if rated else None,
+            n_annotators=int(_rate(path, row, "n_annotators", 1e9)) if _text(row, "n_annotators") else None,
+            group=_text(row, group_column) if group_column else None,
+        )
     return labels
 
 
-def _read_emotify(path: Path) -> dict[int, Label]:
+def _read_emotify(path: Path, genre_column: str) -> dict[str | int, Label]:
     """Average the annotations of each track: a rate is the share of annotators who felt the emotion."""
-    votes: Mapping[int, list[tuple[float, ...]]] = defaultdict(list)
-    genres: dict[int, str | None] = {}
-    for row in _rows(path, ("track id", "genre", *GEMS)):
+    votes: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+    classes: dict[int, Counter[str | None]] = defaultdict(Counter)
+    for row in _rows(path, ("track id", genre_column, *GEMS)):
         track = int(_rate(path, row, "track id", upper=1e9))
         votes[track].append(tuple(_rate(path, row, name) for name in GEMS))
-        genres[track] = _genre(row)
+        classes[track][_text(row, genre_column)] += 1
     return {
-        track: Label(genres[track], tuple(sum(column) / len(given) for column in zip(*given, strict=True)), len(given))
+        track: Label(
+            genre=classes[track].most_common(1)[0][0],
+            emotion=tuple(sum(column) / len(given) for column in zip(*given, strict=True)),
+            n_annotators=len(given),
+        )
         for track, given in votes.items()
     }
 
 
-def _genre(row: Mapping[str, str]) -> str | None:
-    """Return a row's genre; an empty cell is no genre."""
-    return (row["genre"] or "").strip() or None
+def _text(row: Mapping[str, str], column: str) -> str | None:
+    """Return a cell's text; an empty or missing one is None."""
+    return (row.get(column) or "").strip() or None
 
 
 def _rate(path: Path, row: Mapping[str, str], column: str, upper: float = 1.0) -> float:

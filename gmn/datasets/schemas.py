@@ -22,13 +22,16 @@ MANIFEST = pa.schema(
         ("native_rate", pa.int32()),  # Hz
         ("channels", pa.int16()),
         ("duration_seconds", pa.float64()),
+        ("n_samples", pa.int64()),  # at the dataset's rate
         ("loudness_dbfs", pa.float32()),  # RMS of the mono signal
+        ("fingerprint", pa.binary()),  # landmarks by audio.fingerprint; null where rejected
+        ("artist", pa.string()),  # from the file's own tags, normalised
         ("genre", pa.string()),
         ("emotion", pa.list_(pa.float32())),  # nine GEMS rates in [0, 1], in the order of labels.GEMS
         ("n_annotators", pa.int32()),
-        ("group", pa.string()),  # tracks of one group never stand in two splits
+        ("group", pa.string()),  # the value of the label table's column that split.group names
         ("status", pa.string()),  # ok | rejected
-        ("reason", pa.string()),  # of a rejection, from audio.decode.Rejection
+        ("reason", pa.string()),  # of a rejection, from audio.rejection.Rejection
         ("detail", pa.string()),  # of a rejection, for people
     ]
 )
@@ -42,6 +45,27 @@ SEGMENTS = pa.schema(
     ]
 )
 
-SPLIT = pa.schema([("track_id", pa.string()), ("split", pa.string())])
+SPLIT = pa.schema(
+    [
+        ("track_id", pa.string()),
+        ("group", pa.string()),  # tracks of one group never stand in two splits
+        ("split", pa.string()),  # train | validation | test; rejected: would join two splits
+        ("first_segment", pa.int32()),  # of a recording that is itself cut into splits; else 0
+        ("end_segment", pa.int32()),  # one past the last; null: to the end
+    ]
+)
+
+LISTING = pa.schema(
+    [
+        ("path", pa.string()),
+        ("bytes", pa.int64()),
+        ("genre", pa.string()),
+        ("emotion", pa.list_(pa.float32())),
+        ("n_annotators", pa.int32()),
+        ("group", pa.string()),
+        ("reason", pa.string()),  # why the walk could not reach it; null for a file
+        ("detail", pa.string()),
+    ]
+)
 
 SPLITS = ("train", "validation", "test")

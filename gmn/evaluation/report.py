@@ -142,7 +142,9 @@ def _health(findings: Findings) -> Table:
 
 def _files(dataset: Dataset) -> Table:
     """List where every file came from."""
-    split_of = {track.track_id: track.split for track in dataset.tracks}
+    split_of: dict[str, str] = {}
+    for row in dataset.split_rows():
+        split_of[row["track_id"]] = ", ".join(filter(None, [split_of.get(row["track_id"]), row["split"]]))
     rows = sorted(dataset.manifest().to_pylist(), key=lambda row: (row["status"] != "rejected", row["path"]))
     cells = [
         [

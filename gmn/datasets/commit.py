@@ -1,0 +1,249 @@
+"""The commit of ingest: the manifest's rows are grouped and split, and the root names the parts that count."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from gmn import __version__
+from gmn.audio.fingerprint import from_bytes
+from gmn.datasets.duplicates import find_links
+from gmn.datasets.groups import Grouping, Member, conflicts, group_tracks
+from gmn.datasets.labels import GEMS
+from gmn.datasets.schemas import DATASET, MANIFEST, SPLIT, SPLITS
+from gmn.datasets.settings import IngestConfig
+from gmn.datasets.splits import Group, fold_groups, majority, split_blocks, split_groups
+from gmn.errors import InputError
+from gmn.storage import Folder, digest_json
+
+LEFT_OUT = ("bytes", "codec", "native_rate", "channels", "duration_seconds", "loudness_dbfs")
+COLUMNS = [name for name in MANIFEST.names if name not in LEFT_OUT]
+SHOWN = 20
+"""Files that are listed by name for a person."""
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What became of the files."""
+
+    files: int
+    tracks: int
+    segments: int
+    hours: float
+    groups: int
+    rule: str
+    """What grouped the tracks beside copies."""
+    within_recording: bool
+    """Whether one recording was cut into blocks, for want of others."""
+    copies: int
+    """Tracks that hold a recording which another track holds as well."""
+    rejected: dict[str, int]
+    genres: dict[str, int]
+    splits: dict[str, int]
+    removed: list[str] = field(default_factory=list)
+    """Files of an earlier ingest that the source no longer has, or has with other contents."""
+    conflicts: list[list[str]] = field(default_factory=list)
+    """Pairs of files with one recording under different genres."""
+    warnings: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Say it to a person."""
+        rejects = ", ".join(f"{reason} {count}" for reason, count in self.rejected.items())
+        genres = ", ".join(f"{genre} {count}" for genre, count in self.genres.items())
+        said = [
+            f"files     {self.files}, rejected: {rejects or 'none'}",
+            f"tracks    {self.tracks} ({self.hours:.2f} hours, {self.segments} segments), {self.copies} of them copies",
+            f"genres    {genres or 'no labels'}",
+            "splits    "
+            + ", ".join(f"{name} {self.splits.get(name, 0)}" for name in SPLITS)
+            + (" blocks within one recording" if self.within_recording else f" ({self.groups} groups by {self.rule})"),
+        ]
+        said += [f"gone      {path}" for path in self.removed[:SHOWN]]
+        said += [f"conflict  one recording, several genres: {', '.join(paths)}" for paths in self.conflicts[:SHOWN]]
+        return said + [f"warning   {warning}" for warning in self.warnings]
+
+
+def commit(
+    output: Folder, stems: Sequence[str], config: IngestConfig, gone: Collection[str], warnings: Sequence[str]
+) -> IngestSummary:
+    """Group and split the tracks of the manifest parts, old and new, and write the splits and the root.
+
+    `gone` are the paths of an earlier ingest that the source no longer has as they were. Raises InputError where no
+    file could be read.
+    """
+    before = DATASET.read(output) if DATASET.whole(output) else None
+    old_parts = list(before["manifest"]) if before else []
+    new_parts = [f"manifest/{stem}.parquet" for stem in stems]
+    new_parts = [name for name in new_parts if name not in old_parts]
+    rows = list(_rows(output, [*old_parts, *new_parts]))
+    # A file that changed has two rows: the older recording stays known, but no longer counts.
+    latest = {row["path"]: row["track_id"] for row in rows}
+    tracks = [row for row in rows if row["status"] == "ok" and latest[row["path"]] == row["track_id"]]
+    if not tracks:
+        first = rows[0]
+        raise InputError(
+            f"source {config.source}: none of its {len(rows)} audio files can be read "
+            f"(first: {first['path']}: {first['detail']})"
+        )
+    standing = _standing(output, before)
+    rule = before["split"]["rule"] if before else config.split.group
+    members = [Member(t["track_id"], t["path"], t["genre"], t["artist"], t["group"]) for t in tracks]
+    copies = _copies(tracks, standing)
+    grouping = group_tracks(members, rule, copies, {name: row["split"] for name, row in standing.items()})
+    new_parts = _reject(output, new_parts, set(grouping.bridging))
+    tracks = [track for track in tracks if track["track_id"] in grouping.group_of]
+    split_rows = _split(tracks, grouping, standing, config)
+    (output / "splits").write_table(_split_name(new_parts), pa.Table.from_pylist(split_rows, SPLIT))
+    names = {"default": f"splits/{_split_name(new_parts)}"} | _write_folds(output, tracks, grouping, config, new_parts)
+    summary = replace(
+        _summarise(rows, tracks, grouping, split_rows, copies, config),
+        removed=sorted(gone),
+        conflicts=conflicts(members, copies),
+        warnings=list(warnings),
+    )
+    content = sorted([t["track_id"], t["genre"], t["emotion"], t["n_annotators"]] for t in tracks)
+    DATASET.write(
+        output,
+        {
+            "digest": digest_json([content, split_rows, config.sample_rate, config.segment_seconds]),
+            "sample_rate": config.sample_rate,
+            "segment_seconds": config.segment_seconds,
+            "labels": {
+                "genre": sorted(summary.genres),
+                "emotion": list(GEMS) if any(track["emotion"] for track in tracks) else [],
+            },
+            "source": Folder(config.source).address,
+            "split": config.split.model_dump() | {"rule": grouping.rule},
+            "counts": asdict(summary),
+            "manifest": [*old_parts, *new_parts],
+            "segments": [*(before["segments"] if before else []), *(f"segments/{stem}.parquet" for stem in stems)],
+            "splits": names,
+            "gmn_version": __version__,
+        },
+    )
+    return summary
+
+
+def _rows(output: Folder, parts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for name in parts:
+        yield from output.read_table(name, COLUMNS).to_pylist()
+
+
+def _standing(output: Folder, before: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Return the split rows of an earlier ingest, by track."""
+    if before is None:
+        return {}
+    return {row["track_id"]: row for row in output.read_table(before["splits"]["default"]).to_pylist()}
+
+
+def _copies(tracks: Sequence[Mapping[str, Any]], standing: Collection[str]) -> list[tuple[str, str]]:
+    """Find the pairs of tracks that hold one recording, by their bytes or by ear; those among old tracks are known."""
+    first: dict[str, str] = {}
+    same = []
+    for track in sorted(tracks, key=lambda track: (track["track_id"] not in standing, track["track_id"])):
+        if first.setdefault(track["digest"], track["track_id"]) != track["track_id"]:
+            same.append((first[track["digest"]], track["track_id"]))
+    heard = {track["track_id"]: from_bytes(track["fingerprint"]) for track in tracks}
+    old = {name: landmarks for name, landmarks in heard.items() if name in standing}
+    links = find_links({name: landmarks for name, landmarks in heard.items() if name not in old}, old)
+    return sorted({*same, *((link.first, link.second) for link in links)})
+
+
+def _reject(output: Folder, parts: Sequence[str], bridging: set[str]) -> list[str]:
+    """Write the manifest parts again in which a newcomer turned out to join two splits; returns the parts' names."""
+    names = []
+    for name in parts:
+        rows = output.read_table(name).to_pylist() if bridging else []
+        if not any(row["track_id"] in bridging for row in rows):
+            names.append(name)
+            continue
+        for row in rows:
+            if row["track_id"] in bridging:
+                detail = "holds a recording, or is by an artist, of two different splits"
+                row |= {"status": "rejected", "reason": "bridges_splits", "detail": detail}
+        names.append(name.replace(".parquet", "-bridged.parquet"))
+        output.write_table(names[-1], pa.Table.from_pylist(rows, MANIFEST))
+    return names
+
+
+def _groups(tracks: Sequence[Mapping[str, Any]], group_of: Mapping[str, str]) -> dict[str, Group]:
+    genres: dict[str, list[str | None]] = defaultdict(list)
+    for track in tracks:
+        genres[group_of[track["track_id"]]].append(track["genre"])
+    return {name: Group(majority(held), len(held)) for name, held in genres.items()}
+
+
+def _split(
+    tracks: Sequence[Mapping[str, Any]],
+    grouping: Grouping,
+    standing: Mapping[str, Mapping[str, Any]],
+    config: IngestConfig,
+) -> list[dict[str, Any]]:
+    """Give every track its split, old ones the one they had; one recording alone is cut into blocks."""
+    group_of = grouping.group_of
+    groups = _groups(tracks, group_of)
+    if len(groups) == 1:
+        first = min(tracks, key=lambda track: str(track["path"]))
+        n_segments = -(-first["n_samples"] // config.segment_samples)
+        return [
+            _split_row(first["track_id"], group_of, split, start, end)
+            for split, start, end in split_blocks(n_segments, config.split)
+        ]
+    taken = {group_of[name]: row["split"] for name, row in standing.items() if name in group_of}
+    split_of = split_groups(groups, config.split, taken)
+    ordered = sorted(track["track_id"] for track in tracks)
+    return [_split_row(track_id, group_of, split_of[group_of[track_id]]) for track_id in ordered]
+
+
+def _split_row(
+    track_id: str, group_of: Mapping[str, str], split: str, first: int = 0, end: int | None = None
+) -> dict[str, Any]:
+    group = group_of[track_id]
+    return {"track_id": track_id, "group": group, "split": split, "first_segment": first, "end_segment": end}
+
+
+def _split_name(parts: Sequence[str]) -> str:
+    """Name the split table by the parts that came in with it, so that no table is ever written over."""
+    return f"default-{digest_json(sorted(parts))[:12]}.parquet"
+
+
+def _write_folds(
+    output: Folder, tracks: Sequence[Mapping[str, Any]], grouping: Grouping, config: IngestConfig, parts: Sequence[str]
+) -> dict[str, str]:
+    if config.split.folds is None:
+        return {}
+    names = {}
+    for fold, split_of in enumerate(fold_groups(_groups(tracks, grouping.group_of), config.split)):
+        rows = [
+            _split_row(t["track_id"], grouping.group_of, split_of[grouping.group_of[t["track_id"]]]) for t in tracks
+        ]
+        name = _split_name(parts).replace("default", f"fold-{fold}")
+        (output / "splits").write_table(name, pa.Table.from_pylist(rows, SPLIT))
+        names[f"fold-{fold}"] = f"splits/{name}"
+    return names
+
+
+def _summarise(
+    rows: Sequence[Mapping[str, Any]],
+    tracks: Sequence[Mapping[str, Any]],
+    grouping: Grouping,
+    split_rows: Sequence[Mapping[str, Any]],
+    copies: Sequence[tuple[str, str]],
+    config: IngestConfig,
+) -> IngestSummary:
+    reasons = [row["reason"] for row in rows if row["status"] != "ok"] + ["bridges_splits"] * len(grouping.bridging)
+    return IngestSummary(
+        files=len(rows),
+        tracks=len(tracks),
+        segments=sum(-(-track["n_samples"] // config.segment_samples) for track in tracks),
+        hours=round(sum(track["n_samples"] for track in tracks) / config.sample_rate / 3600, 4),
+        groups=len(set(grouping.group_of.values())),
+        rule=grouping.rule,
+        within_recording=len({row["track_id"] for row in split_rows}) < len(split_rows),
+        copies=len({track_id for pair in copies for track_id in pair}),
+        rejected=dict(Counter(reasons).most_common()),
+        genres=dict(sorted(Counter(track["genre"] for track in tracks if track["genre"]).items())),
+        splits=dict(Counter(row["split"] for row in split_rows)),
+    )

@@ -1,0 +1,183 @@
+"""Which tracks are copies of one recording: the same landmarks, all at one difference of time.
+
+    fingerprints --sort by hash--> pairs of tracks at an offset --count--> candidates --compare whole--> links --> groups
+
+No step compares all tracks with all. A hash that many tracks share says little, and its pairs would be many: each
+track that has it is paired only with the next few that have it, which still chains the copies of one recording
+together, however many there are.
+
+Source: Wang 2003, An industrial-strength audio search algorithm (ISMIR), section 2.3: matches are counted on diagonals
+of constant difference of time. The share of the overlap is added here: tracks made from the same loop agree in
+places, copies agree throughout.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gmn.audio.fingerprint import FRAMES_PER_SECOND, Fingerprint
+
+LEAST_MATCHES = 6
+"""Different hashes that two copies share at one offset, at the least."""
+LEAST_SHARE = 0.06
+"""Of the hashes that either track has where they overlap."""
+LEAST_SECONDS = 2.0
+"""From the first to the last of them; five seconds of common sound hold about four."""
+
+_NEIGHBOURS = 16
+"""Tracks that a track is paired with for one hash."""
+_SLACK = 1
+"""Frames that an offset may be off, either way: times are rounded."""
+_TRACK_BITS, _OFFSET_BITS = 21, 22
+_MOST_PAIRS = 1 << 25
+"""Pairs that are counted at a time: 256 MB, and as much again to sort them."""
+
+Words = npt.NDArray[np.uint64]
+
+
+class Link(NamedTuple):
+    """Two tracks that hold the same recording."""
+
+    first: str
+    second: str
+    """The later of the two in the order of text."""
+    offset_seconds: float
+    """What the first plays at t + offset, the second plays at t."""
+    matches: int
+    """Different hashes in common at this offset."""
+    share: float
+    """Of the hashes in the overlap, those of the track with fewer, how many are in common."""
+
+
+def find_duplicates(fingerprints: Mapping[str, Fingerprint]) -> dict[str, str]:
+    """Return every track's group: the least name among the tracks that are, by any chain of links, copies of it.
+
+    Does not depend on the tracks' order.
+    """
+    return group_tracks({track: track for track in fingerprints}, find_links(fingerprints))
+
+
+def extend_groups(
+    groups: Mapping[str, str], known: Mapping[str, Fingerprint], new: Mapping[str, Fingerprint]
+) -> dict[str, str]:
+    """Return the groups of known and new tracks, where `groups` holds those of the known.
+
+    A group keeps its name as it grows. Where newcomers link several known groups, the least of their names becomes the
+    name of all; compare with `groups` to see which known tracks that touches.
+    """
+    joined = group_tracks({**groups, **{track: track for track in new}}, find_links(new, known))
+    named = set(groups.values())
+    # A newcomer may have the lesser name: the known group keeps its own.
+    names: dict[str, str] = {}
+    for track in sorted(groups):
+        names[joined[track]] = min(names.get(joined[track], groups[track]), groups[track])
+    assert named >= set(names.values())
+    return {track: names.get(group, group) for track, group in joined.items()}
+
+
+def group_tracks(groups: Mapping[str, str], links: Iterable[Link]) -> dict[str, str]:
+    """Join groups that are linked; a joined group takes the least name of a track or group in it."""
+    parent: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        root = name
+        while parent.setdefault(root, root) != root:
+            root = parent[root]
+        while parent[name] != root:
+            parent[name], name = root, parent[name]
+        return root
+
+    def join(a: str, b: str) -> None:
+        a, b = sorted((find(a), find(b)))
+        parent[b] = a
+
+    for track, group in groups.items():
+        join(track, group)
+    for link in links:
+        join(link.first, link.second)
+    return {track: find(track) for track in groups}
+
+
+def find_links(new: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint] | None = None) -> list[Link]:
+    """Return the links among new tracks, and between them and known ones; not those among known tracks.
+
+    Two tracks are linked where, at one difference of time to within 16 ms, they have in common at least 6 different
+    hashes, 6 % of those of the one that has fewer in the overlap, over at least 2 seconds. Of each pair only the offset
+    with the most matches is looked at.
+    """
+    fingerprints = {**(known or {}), **new}
+    tracks = sorted(fingerprints)
+    if len(tracks) >= 1 << _TRACK_BITS:
+        raise ValueError(f"{len(tracks)} tracks are more than {1 << _TRACK_BITS} that can be told apart")
+    fresh = np.array([track in new for track in tracks], bool)
+    links = []
+    for a, b, offset in _candidates([fingerprints[track] for track in tracks], fresh):
+        matches, share, seconds = compare(fingerprints[tracks[a]], fingerprints[tracks[b]], offset)
+        if matches >= LEAST_MATCHES and share >= LEAST_SHARE and seconds >= LEAST_SECONDS:
+            links.append(Link(tracks[a], tracks[b], offset / FRAMES_PER_SECOND, matches, share))
+    return links
+
+
+def compare(a: Fingerprint, b: Fingerprint, offset: int) -> tuple[int, float, float]:
+    """Return how well two fingerprints agree where a's time is b's plus `offset` frames: matches, share, seconds.
+
+    matches = |A and B|, share = |A and B| / min(|A|, |B|), where A and B are the sets of different hashes in the time
+    that both tracks cover, and below the limit to which both have kept theirs; seconds from the first match to the
+    last, in time of a. All are 0 without a match.
+    """
+    limit = min(a[-1, 0], b[-1, 0])
+    a, b = (x[x[:, 0] <= limit].astype(np.int64) for x in (a, b))
+    times_a, times_b = a[:, 1], b[:, 1] + offset
+    start = max(times_a.min(), times_b.min()) - _SLACK
+    end = min(times_a.max(), times_b.max()) + _SLACK
+    a, times_a = _within(a, times_a, start, end)
+    b, times_b = _within(b, times_b, start, end)
+    at = np.concatenate([(b[:, 0] << 32) + times_b + slack for slack in range(-_SLACK, _SLACK + 1)])
+    hit = np.isin((a[:, 0] << 32) + times_a, at)
+    if not hit.any():
+        return 0, 0.0, 0.0
+    matches = len(np.unique(a[hit, 0]))
+    fewer = min(len(np.unique(a[:, 0])), len(np.unique(b[:, 0])))
+    return matches, matches / max(fewer, matches), float(np.ptp(times_a[hit])) / FRAMES_PER_SECOND
+
+
+def _within(
+    rows: npt.NDArray[np.int64], times: npt.NDArray[np.int64], start: int, end: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    inside = (times >= start) & (times <= end)
+    return rows[inside], times[inside]
+
+
+def _candidates(fingerprints: list[Fingerprint], fresh: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
+    """Yield pairs of tracks, as places in the list, with the offset in frames at which they share the most hashes."""
+    sizes = np.array([len(rows) for rows in fingerprints], np.int64)
+    if not sizes.sum():
+        return
+    rows = np.concatenate(fingerprints)
+    track = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)
+    order = np.argsort(rows[:, 0].astype(np.uint64) << np.uint64(32) | track, kind="stable")
+    hashes, times, track = rows[order, 0], rows[order, 1].astype(np.int64), track[order]
+    del rows, order
+    keys = np.empty(0, np.uint64)
+    pending: list[Words] = []
+    for step in range(1, _NEIGHBOURS + 1):
+        alike = np.flatnonzero(hashes[step:] == hashes[:-step])
+        if not alike.size:
+            break
+        one, two = track[alike], track[alike + step]
+        alike = alike[(one != two) & (fresh[one] | fresh[two])]
+        offset = (times[alike] - times[alike + step]) & ((1 << _OFFSET_BITS) - 1)
+        pending.append(_pack(track[alike], track[alike + step], offset))
+    if pending:
+        keys = np.concatenate(pending)
+    del pending
+    keys.sort()
+    yield from _fullest(keys)
+
+
+def _pack(one: npt.NDArray[np.uint32], two: npt.NDArray[np.uint32], offset: npt.NDArray[np.int64]) -> Words:
+    """Pack a pair and its offset, modulo 19 hours, into one word that sorts by pair, then offset."""
+    pair = one.astype(np.uint64) << np.uint64(_TRACK_BITS) | two
+    return pair << np.uint64(_OFFSET_BITS) | offset.astype(np.uint64)

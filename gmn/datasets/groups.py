@@ -1,0 +1,120 @@
+"""Groups: which tracks must stay together, because they share a recording, an artist, or what the user says."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gmn.errors import InputError
+
+FEWEST = 3
+"""Groups that a split needs; where artists give fewer, tracks stand for themselves."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """An accepted track, as grouping sees it."""
+
+    track_id: str
+    path: str
+    genre: str | None
+    artist: str | None
+    column: str | None = None
+    """Its value in the label table's column that the rule names."""
+
+
+def check_rule(rule: str) -> None:
+    """Check a grouping rule: artist, track, folder or column:NAME.
+
+    Raises InputError for anything else.
+    """
+    if rule not in ("artist", "track", "folder") and not (rule.startswith("column:") and rule != "column:"):
+        raise InputError(f"split.group: {rule!r} is not artist, track, folder or column:NAME")
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Which tracks stay together."""
+
+    group_of: dict[str, str]
+    """track_id -> group; rejected tracks have none."""
+    bridging: list[str]
+    """Newcomers, by track_id, that would have joined tracks of two splits."""
+    rule: str
+    """The rule that was used."""
+
+
+def group_tracks(
+    members: Sequence[Member],
+    rule: str,
+    copies: Sequence[tuple[str, str]],
+    split_of: Mapping[str, str] | None = None,
+) -> Grouping:
+    """Group tracks: those of one key by the rule, and those that hold one recording, whatever the rule.
+
+    `copies` are pairs of track_ids that hold one recording; `split_of` says where the tracks of an earlier ingest stand:
+    these come first and stay, and a newcomer that matches two splits is left out. Artists that would leave fewer than
+    three groups, as in a collection of one artist, give way to tracks. A group is named after its first key, so that
+    its name depends on its members and not on their order.
+    """
+    split_of, groups = split_of or {}, _Groups()
+    mates: dict[str, list[str]] = defaultdict(list)
+    for a, b in copies:
+        mates[a].append(b)
+        mates[b].append(a)
+    keys: dict[str, str] = {}
+    bridging = []
+    for member in sorted(members, key=lambda member: (member.track_id not in split_of, member.track_id)):
+        own = [_key(member, rule), *(keys[mate] for mate in mates[member.track_id] if mate in keys)]
+        if groups.join(own, split_of.get(member.track_id)):
+            keys[member.track_id] = own[0]
+        else:
+            bridging.append(member.track_id)
+    group_of = {track_id: groups.root(key) for track_id, key in keys.items()}
+    if rule == "artist" and not split_of and len(set(group_of.values())) < min(FEWEST, len(members)):
+        return group_tracks(members, "track", copies)
+    return Grouping(group_of, bridging, rule)
+
+
+def conflicts(members: Sequence[Member], copies: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """List the pairs of paths that hold one recording under different genres."""
+    by_id = {member.track_id: member for member in members}
+    pairs = [(by_id[a], by_id[b]) for a, b in copies if a in by_id and b in by_id]
+    return sorted(sorted((a.path, b.path)) for a, b in pairs if a.genre and b.genre and a.genre != b.genre)
+
+
+def _key(member: Member, rule: str) -> str:
+    if rule == "artist" and member.artist is not None:
+        return f"artist:{member.artist}"
+    if rule == "folder":
+        return f"folder:{member.path.rpartition('/')[0]}"
+    if rule.startswith("column:") and member.column is not None:
+        return f"{rule}:{member.column}"
+    return f"track:{member.track_id}"
+
+
+class _Groups:
+    """Keys joined into groups (union-find), each group bearing its smallest key and at most one split."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+        self._split: dict[str, str] = {}
+
+    def root(self, key: str) -> str:
+        """Return the name of a key's group."""
+        self._parent.setdefault(key, key)
+        while self._parent[key] != key:
+            self._parent[key] = self._parent[self._parent[key]]
+            key = self._parent[key]
+        return key
+
+    def join(self, keys: Sequence[str], split: str | None) -> bool:
+        """Join the groups of some keys; does nothing and returns False where they belong to different splits."""
+        roots = sorted({self.root(key) for key in keys})
+        splits = {self._split[root] for root in roots if root in self._split} | ({split} if split else set())
+        if len(splits) > 1:
+            return False
+        for root in roots:
+            self._parent[root] = roots[0]
+        if splits:
+            self._split[roots[0]] = splits.pop()
+        return True

@@ -1,0 +1,96 @@
+"""The listing: what is to be ingested, streamed from the source into chunks of about a second's work.
+
+    walk --> labels --> listing/part-*.parquet, a row group for each chunk
+
+The driver holds one chunk's files at a time, and of a chunk that is done with, only where it lies.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gmn.datasets.labels import Labeller
+from gmn.datasets.schemas import LISTING
+from gmn.datasets.walk import Found, walk
+from gmn.storage import Folder, digest_json
+
+FILE_COST = 0.0005
+BYTE_COST = {"mp3": 55e-9, "ogg": 55e-9, "opus": 150e-9, "flac": 15e-9}
+"""CPU-seconds to ingest a file, and each byte of it by suffix; other formats cost 5 ns a byte."""
+CHUNK_COST = 1.5
+CHUNK_BYTES = 256 << 20
+CHUNKS_A_PART = 1000
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some files for one task: where their rows lie, and the name of the parts that they become."""
+
+    listing: str
+    row_group: int
+    stem: str
+    files: int
+
+
+def write_listing(
+    source: str, output: Folder, labeller: Labeller, key: object, known: set[tuple[str, int]]
+) -> Iterator[Chunk]:
+    """List a source's audio in chunks, leaving out the files in `known` (path, bytes), which are taken from it.
+
+    `key` is what the parts depend on beside the files: a chunk's name is made of both, so that a rerun knows it.
+    """
+    part = 0
+    chunks: list[tuple[Chunk, pa.Table]] = []
+    for found in _cut(source, labeller, known):
+        rows = [_row(file, labeller) for file in found]
+        stem = f"part-{digest_json([rows, key])[:16]}"
+        chunks.append((Chunk(_name(part), len(chunks), stem, len(rows)), pa.Table.from_pylist(rows, LISTING)))
+        if len(chunks) == CHUNKS_A_PART:
+            yield from _write(output, chunks)
+            chunks, part = [], part + 1
+    yield from _write(output, chunks)
+
+
+def read_chunk(output: Folder, chunk: Chunk) -> list[dict[str, Any]]:
+    """Read a chunk's rows."""
+    rows: list[dict[str, Any]] = output.open_parquet(chunk.listing).read_row_group(chunk.row_group).to_pylist()
+    return rows
+
+
+def _name(part: int) -> str:
+    return f"listing/part-{part:05d}.parquet"
+
+
+def _cut(source: str, labeller: Labeller, known: set[tuple[str, int]]) -> Iterator[list[Found]]:
+    chunk: list[Found] = []
+    cost, size = 0.0, 0
+    for found in walk(source):
+        if (found.path, found.bytes) in known:
+            known.remove((found.path, found.bytes))
+            labeller(found.path)
+            continue
+        chunk.append(found)
+        size += found.bytes
+        cost += FILE_COST + found.bytes * BYTE_COST.get(found.path.rpartition(".")[2].lower(), 5e-9)
+        if cost >= CHUNK_COST or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, cost, size = [], 0.0, 0
+    if chunk:
+        yield chunk
+
+
+def _row(found: Found, labeller: Labeller) -> dict[str, Any]:
+    stated = {"path": found.path, "bytes": found.bytes, "reason": found.reason, "detail": found.detail}
+    return stated | asdict(labeller(found.path))
+
+
+def _write(output: Folder, chunks: list[tuple[Chunk, pa.Table]]) -> Iterator[Chunk]:
+    if chunks:
+        with output.writing(chunks[0][0].listing) as stream, pq.ParquetWriter(stream, LISTING) as writer:
+            for _, table in chunks:
+                writer.write_table(table, row_group_size=table.num_rows)
+    for chunk, _ in chunks:
+        yield chunk

@@ -1,0 +1,38 @@
+"""The settings of ingest."""
+
+from pydantic import Field
+
+from gmn.config import Config
+from gmn.datasets.labels import LabelsConfig
+from gmn.datasets.splits import SplitConfig
+
+
+class IngestSettings(Config):
+    """What ingest does with the audio."""
+
+    sample_rate: int = Field(16000, ge=1000, le=192000)
+    """Rate of the stored audio, in Hz."""
+    segment_seconds: float = Field(6.0, gt=0, le=600)
+    """Length of a segment; a track's last one may be shorter."""
+    labels: LabelsConfig = LabelsConfig()
+    """Where labels come from."""
+    split: SplitConfig = SplitConfig()
+    """How tracks are split."""
+
+    @property
+    def segment_samples(self) -> int:
+        """Length of a segment."""
+        return max(1, round(self.segment_seconds * self.sample_rate))
+
+
+class IngestConfig(IngestSettings):
+    """Turn a source of audio into a dataset."""
+
+    source: str
+    """The folder, or any address that pyarrow.fs opens; its audio files are found by their suffix, at any depth."""
+    output: str
+    """The dataset to write."""
+    update: bool = False
+    """Add what is new in the source to a dataset that is whole; what it had keeps its split."""
+    strict: bool = False
+    """End with exit code 3, once the dataset is written, where a file was rejected."""
