@@ -2,8 +2,10 @@
 
 import sys
 
+from gmn.datasets.dataset import Dataset
 from gmn.datasets.ingest import ingest
 from gmn.datasets.settings import IngestConfig
+from gmn.evaluation.dataset_page import write_summary
 from jobs._job import Bar, log_beside, run
 
 
@@ -19,7 +21,8 @@ def run_ingest(config: IngestConfig) -> str:
     summary = ingest(config, bar)
     bar.close()
     print("\n".join(summary.lines()))
-    return f"dataset: {config.output}"
+    page = write_summary(Dataset(config.output))
+    return f"dataset: {config.output}" + (f", its summary: {page}" if page else "")
 
 
 if __name__ == "__main__":

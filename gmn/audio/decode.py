@@ -20,7 +20,7 @@ from gmn.audio.announced import missing_share
 from gmn.audio.decoders import SoundStream, miniaudio_blocks
 from gmn.audio.level import rms_dbfs
 from gmn.audio.mono import MonoPcm, to_pcm16
-from gmn.audio.mpeg import MpegCount, count_frames
+from gmn.audio.mpeg import MpegCount, count_frames, skip_tags
 from gmn.audio.ogg import OggCount, count_pages
 from gmn.audio.quiet import quiet_stderr
 from gmn.audio.rejection import DecodeError, Rejection
@@ -42,7 +42,7 @@ NATIVE_RATES = (1_000, 1_000_000)
 _SLACK_SAMPLES = 2304
 """Two mp3 frames: the first ones may lean on sound that is not there."""
 _SLACK_BYTES = 8192
-"""Bytes around an mp3's frames that need no explanation."""
+"""Bytes around mp3 frames, or Ogg pages, that need no explanation."""
 
 
 @dataclass(frozen=True)
@@ -89,81 +89,97 @@ def read_waveform(file: str | os.PathLike[str] | BinaryIO, sample_rate: int) -> 
     return read_mono(file, sample_rate).pcm.astype(np.float32) / np.float32(32768)
 
 
-def _read_mono(file: BinaryIO, sample_rate: int) -> Decoded:
-    window = Window(file)
-    with window.buffered() as buffered:
-        try:
-            decoded = _decode(window, buffered, sample_rate)
-        except DecodeError:
-            _check_reads(window)
-            raise
-        _check_reads(window)
-        return decoded
-
-
 def _check_reads(window: Window) -> None:
     """Raise what a decoder took for the end of the file."""
     if window.failure is not None:
         raise DecodeError(Rejection.UNREADABLE, str(window.failure)) from window.failure
 
 
-def _decode(window: Window, file: BinaryIO, sample_rate: int) -> Decoded:
+def _read_mono(source: BinaryIO, sample_rate: int) -> Decoded:
+    window = Window(source)
     if window.end == 0:
         raise DecodeError(Rejection.EMPTY, "the file has no bytes")
-    if (other := not_audio(file.read(HEAD_BYTES))) is not None:
-        raise DecodeError(*other)
-    if (mpeg := count_frames(file)) is not None:
+    with window.buffered() as file:
+        other = not_audio(file.read(HEAD_BYTES))
+        mpeg = count_frames(file)
+        start = skip_tags(file)
+        _check_reads(window)
+        if other is not None:
+            raise DecodeError(*other)
+        if mpeg is None:
+            try:
+                return _decode_other(window.part(start, window.end), sample_rate)
+            except _UnknownError as error:
+                mpeg = count_frames(file, search=True)
+                _check_reads(window)
+                if mpeg is None:
+                    raise DecodeError(Rejection.NOT_AUDIO, str(error)) from error
         return _decode_mpeg(window, mpeg, sample_rate)
-    missing = missing_share(file, window.end)
+
+
+class _UnknownError(Exception):
+    """libsndfile does not know the content."""
+
+
+def _decode_other(window: Window, sample_rate: int) -> Decoded:
+    """Decode what is no mp3 with libsndfile."""
+    file = window.buffered()
+    size = window.end - window.start
+    missing = missing_share(file, size)
     ogg = count_pages(file)
     file.seek(0)
     try:
         stream = SoundStream(file)
     except soundfile.LibsndfileError as error:
-        if (mpeg := count_frames(file, search=True)) is not None:
-            return _decode_mpeg(window, mpeg, sample_rate)
-        raise DecodeError(Rejection.NOT_AUDIO, error.error_string) from error
+        _check_reads(window)
+        raise _UnknownError(error.error_string) from error
     with stream:
         rate, channels, codec = stream.samplerate, stream.channels, f"{stream.format}/{stream.subtype}"
         if not NATIVE_RATES[0] <= rate <= NATIVE_RATES[1]:
             raise DecodeError(Rejection.UNSUPPORTED, f"a sample rate of {rate} Hz")
         if stream.format == "MP3":
-            raise DecodeError(Rejection.UNSUPPORTED, "MPEG frames that do not state their length (free format)")
+            raise DecodeError(Rejection.UNSUPPORTED, "MPEG audio whose frames cannot be counted (free format?)")
         if missing > MISSING_TOLERANCE:
             raise DecodeError(Rejection.TRUNCATED, f"{missing:.0%} of the sound that the header announces is missing")
         if ogg is not None:
-            _check_ogg(ogg)
+            _check_ogg(ogg, size)
         mono = MonoPcm(rate, channels, sample_rate, stream.frames)
+        gave_up = None
         try:
             for block in stream.float_blocks():
                 mono.add(block)
         except soundfile.LibsndfileError as error:
-            raise DecodeError(_cut_or_damaged(file, window), error.error_string) from error
-        held = ogg.seconds * rate - _SLACK_SAMPLES if ogg is not None else 0.0
-        if codec.startswith("FLAC") and stream.frames < 2**36:  # its header counts in 36 bits; more means unknown
+            gave_up = error.error_string
+        _check_reads(window)
+        held = 0.0
+        if ogg is not None:
+            held = max(ogg.seconds * rate, stream.frames) - _SLACK_SAMPLES
+        elif codec.startswith("FLAC") and stream.frames < 2**36:  # its header counts in 36 bits; more means unknown
             held = stream.frames
-    if mono.frames < (1 - MISSING_TOLERANCE) * held:
-        reason = _cut_or_damaged(file, window)
-        raise DecodeError(reason, f"{1 - mono.frames / held:.0%} of the sound cannot be decoded")
+            if (behind := size - file.tell()) > max(MISSING_TOLERANCE * size, _SLACK_BYTES) and not gave_up:
+                raise DecodeError(Rejection.DAMAGED, f"{behind} bytes stand behind the sound (joined files?)")
+    if gave_up or mono.frames < (1 - MISSING_TOLERANCE) * held:
+        reason = Rejection.TRUNCATED if ogg is None and file.tell() >= size else Rejection.DAMAGED
+        raise DecodeError(reason, gave_up or f"{1 - mono.frames / held:.0%} of the sound cannot be decoded")
     return _decoded(mono, rate, channels, codec, sample_rate)
 
 
-def _cut_or_damaged(file: BinaryIO, window: Window) -> Rejection:
-    """Tell why a decoder ended early: it had read all there is, or it stumbled before."""
-    return Rejection.TRUNCATED if file.tell() >= window.end else Rejection.DAMAGED
-
-
-def _check_ogg(count: OggCount) -> None:
+def _check_ogg(count: OggCount, size: int) -> None:
+    """Raise for what the page headers alone tell."""
     if count.streams > 1:
         raise DecodeError(Rejection.UNSUPPORTED, f"{count.streams} Ogg streams in one file: split them")
     if count.cut:
         raise DecodeError(Rejection.TRUNCATED, "the file ends inside an Ogg page")
+    if count.lost > max(MISSING_TOLERANCE * size, _SLACK_BYTES):
+        raise DecodeError(Rejection.DAMAGED, f"{count.lost} bytes belong to no Ogg page")
 
 
 def _decode_mpeg(window: Window, count: MpegCount, sample_rate: int) -> Decoded:
     """Decode an mp3 with libsndfile, or with miniaudio where libsndfile believes in a wrong length."""
     _check_mpeg(count, window.end)
-    least = (1 - MISSING_TOLERANCE) * (count.samples - count.trimmed) - _SLACK_SAMPLES
+    # What miniaudio drops without a word is damaged; libsndfile goes over a click, and ends where it is bad.
+    all_of_it = count.samples - count.trimmed - _SLACK_SAMPLES
+    least = all_of_it - MISSING_TOLERANCE * count.samples
     rate, channels, codec = count.sample_rate, count.channels, "MP3/MPEG_LAYER_III"
     # Without its tags: libmpg123 takes its time over huge ones, complains of odd ones, and gives up between two.
     part = window.part(count.header, count.end)
@@ -185,13 +201,15 @@ def _decode_mpeg(window: Window, count: MpegCount, sample_rate: int) -> Decoded:
         for block in miniaudio_blocks(part.buffered(), rate, channels):
             mono.add(block)
     _check_reads(part)
-    if mono.frames < least:
+    if mono.frames < all_of_it:
         _give_up(mono, count)
     return _decoded(mono, rate, channels, codec, sample_rate, "miniaudio")
 
 
 def _check_mpeg(count: MpegCount, size: int) -> None:
     """Raise for what the frame headers alone tell."""
+    if count.lost > MISSING_TOLERANCE * size or count.outside > max(MISSING_TOLERANCE * size, _SLACK_BYTES):
+        raise DecodeError(Rejection.DAMAGED, f"{count.lost + count.outside} bytes belong to no frame and to no tag")
     if count.announced is not None and (count.samples < (1 - MISSING_TOLERANCE) * count.announced - _SLACK_SAMPLES):
         missing = 1 - count.samples / count.announced
         raise DecodeError(Rejection.TRUNCATED, f"{missing:.0%} of the sound that the header announces is missing")
@@ -199,8 +217,6 @@ def _check_mpeg(count: MpegCount, size: int) -> None:
         raise DecodeError(Rejection.EMPTY, "audio of no samples")
     if count.other_samples > MISSING_TOLERANCE * count.samples:
         raise DecodeError(Rejection.UNSUPPORTED, "the sample rate or the coding changes inside")
-    if count.lost > MISSING_TOLERANCE * size or count.outside > max(MISSING_TOLERANCE * size, _SLACK_BYTES):
-        raise DecodeError(Rejection.DAMAGED, f"{count.lost + count.outside} bytes belong to no frame and to no tag")
 
 
 def _give_up(mono: MonoPcm, count: MpegCount) -> NoReturn:

@@ -113,6 +113,8 @@ class _Bytes:
         ):
             self._file.seek(at)
             self._at, self._block = at, self._file.read(_BLOCK)
+            if len(self._block) < min(_BLOCK, self.size - at):  # a disk that fails, a file that shrinks
+                self.size = at + len(self._block)
         return self._block, at - self._at
 
     def get(self, at: int, size: int) -> bytes:
@@ -203,13 +205,13 @@ def _run_of_kind(source: _Bytes, at: int, kind: _Kind) -> tuple[int, int]:
 def _chain(source: _Bytes, at: int, whole: bool = True) -> bool:
     """Tell whether frames of one kind follow each other from here; fewer do where the file ends, unless `whole`."""
     kind = _kinds().get(source.get(at, 3))
-    for _ in range(_CHAIN):
+    for before in range(_CHAIN):
         length = kind.steps.get(source.get(at, 3)) if kind else None
         if length is None:
             return False
         at += length
         if not whole and (at + 4 > source.size or _tag_size(source, at)):
-            return at <= source.size
+            return at <= source.size or before > 0
     return True
 
 

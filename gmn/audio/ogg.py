@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _HEADER = struct.Struct("<4sBBqIIIB")
-_NONE = -1
+_FIRST_PAGE = 2
 _BLOCK = 1 << 16
 
 
@@ -26,13 +26,16 @@ class OggCount:
     """Sound from the end of each stream's first page with sound to the end of its last."""
     cut: bool = False
     """The last page is not whole."""
+    lost: int = 0
+    """Bytes in no page."""
 
 
 def count_pages(file: BinaryIO) -> OggCount | None:
     """Count a whole file; None where it does not start with an Ogg page."""
     count = OggCount()
-    rates: dict[int, int] = {}
-    granules: dict[int, tuple[int, int]] = {}
+    rates: list[int] = []  # of each stream
+    granules: list[tuple[int, int]] = []  # of each stream, its first and its last
+    stream_of: dict[int, int] = {}  # by serial, which the next stream may use again
     at, size = 0, file.seek(0, os.SEEK_END)
     while at < size:
         file.seek(at)
@@ -43,7 +46,9 @@ def count_pages(file: BinaryIO) -> OggCount | None:
             found = _next_page(file, at)
             if found is None:
                 count.cut = b"OggS".startswith(head)
+                count.lost += size - at
                 break
+            count.lost += found - at
             at = found
             continue
         if len(head) < _HEADER.size:
@@ -51,15 +56,19 @@ def count_pages(file: BinaryIO) -> OggCount | None:
             break
         _, _, flags, granule, serial, _, _, n = _HEADER.unpack_from(head)
         sizes = head[_HEADER.size : _HEADER.size + n]
-        payload = head[_HEADER.size + n :]
-        if flags & 2 and (rate := _rate(payload)):
-            rates[serial] = rate
-        if serial in rates and granule > 0:
-            granules[serial] = (granules.get(serial, (granule, granule))[0], granule)
+        if flags & _FIRST_PAGE:
+            stream_of.pop(serial, None)
+            if rate := _rate(head[_HEADER.size + n :]):
+                stream_of[serial] = len(rates)
+                rates.append(rate)
+                granules.append((0, 0))
+        if serial in stream_of and granule > 0:
+            first, _ = granules[stream_of[serial]]
+            granules[stream_of[serial]] = (first or granule, granule)
         at += _HEADER.size + n + sum(sizes)
         count.cut = at > size or len(sizes) < n
     count.streams = len(rates)
-    count.seconds = sum((last - first) / rates[serial] for serial, (first, last) in granules.items())
+    count.seconds = sum((last - first) / rate for rate, (first, last) in zip(rates, granules, strict=True))
     return count
 
 

@@ -58,9 +58,9 @@ class Dataset:
         genre: tuple[Literal["genre"], ...] = ("genre",) if len(self.genres) > 1 else ()
         return (*genre, "emotion") if self.root["labels"]["emotion"] else genre
 
-    def manifest(self) -> pa.Table:
-        """Read the manifest: a row for every file that was seen, rejected ones included."""
-        return pa.concat_tables([self.folder.read_table(name) for name in self.root["manifest"]])
+    def manifest(self, columns: list[str] | None = None) -> pa.Table:
+        """Read the manifest, or some of its columns: a row for every file that was seen, rejected ones included."""
+        return pa.concat_tables([self.folder.read_table(name, columns) for name in self.root["manifest"]])
 
     @cached_property
     def tracks(self) -> list[Track]:
@@ -75,7 +75,7 @@ class Dataset:
                 n_annotators=row["n_annotators"],
                 group=group_of[row["track_id"]],
             )
-            for row in self.manifest().to_pylist()
+            for row in self.manifest(["track_id", "path", "genre", "emotion", "n_annotators"]).to_pylist()
             if row["track_id"] in group_of
         ]
         return sorted(tracks, key=lambda track: track.path)

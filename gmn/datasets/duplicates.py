@@ -31,6 +31,7 @@ _NEIGHBOURS = 16
 _SLACK = 1
 """Frames that an offset may be off, either way: times are rounded."""
 _TRACK_BITS, _OFFSET_BITS = 21, 22
+_OFFSETS, _ZERO = (1 << _OFFSET_BITS) - 1, 1 << (_OFFSET_BITS - 1)
 _MOST_PAIRS = 1 << 25
 """Pairs that are counted at a time: 256 MB, and as much again to sort them."""
 
@@ -62,7 +63,7 @@ def find_duplicates(fingerprints: Mapping[str, Fingerprint]) -> dict[str, str]:
 def extend_groups(
     groups: Mapping[str, str], known: Mapping[str, Fingerprint], new: Mapping[str, Fingerprint]
 ) -> dict[str, str]:
-    """Return the groups of known and new tracks, where `groups` holds those of the known.
+    """Return the groups of known and new tracks, where `groups` holds those of the known tracks.
 
     A group keeps its name as it grows. Where newcomers link several known groups, the least of their names becomes the
     name of all; compare with `groups` to see which known tracks that touches.
@@ -127,6 +128,8 @@ def compare(a: Fingerprint, b: Fingerprint, offset: int) -> tuple[int, float, fl
     that both tracks cover, and below the limit to which both have kept theirs; seconds from the first match to the
     last, in time of a. All are 0 without a match.
     """
+    if not len(a) or not len(b):
+        return 0, 0.0, 0.0
     limit = min(a[-1, 0], b[-1, 0])
     a, b = (x[x[:, 0] <= limit].astype(np.int64) for x in (a, b))
     times_a, times_b = a[:, 1], b[:, 1] + offset
@@ -158,26 +161,39 @@ def _candidates(fingerprints: list[Fingerprint], fresh: npt.NDArray[np.bool_]) -
     rows = np.concatenate(fingerprints)
     track = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)
     order = np.argsort(rows[:, 0].astype(np.uint64) << np.uint64(32) | track, kind="stable")
-    hashes, times, track = rows[order, 0], rows[order, 1].astype(np.int64), track[order]
+    hashes, times, track = rows[order, 0], rows[order, 1], track[order]
     del rows, order
-    keys = np.empty(0, np.uint64)
-    pending: list[Words] = []
-    for step in range(1, _NEIGHBOURS + 1):
-        alike = np.flatnonzero(hashes[step:] == hashes[:-step])
-        if not alike.size:
-            break
-        one, two = track[alike], track[alike + step]
-        alike = alike[(one != two) & (fresh[one] | fresh[two])]
-        offset = (times[alike] - times[alike + step]) & ((1 << _OFFSET_BITS) - 1)
-        pending.append(_pack(track[alike], track[alike + step], offset))
-    if pending:
-        keys = np.concatenate(pending)
-    del pending
-    keys.sort()
-    yield from _fullest(keys)
+    n_pairs = sum(int(np.count_nonzero(hashes[step:] == hashes[:-step])) for step in range(1, _NEIGHBOURS + 1))
+    n_rounds = n_pairs // _MOST_PAIRS + 1
+    for turn in range(n_rounds):
+        words = [np.empty(0, np.uint64)]
+        for step in range(1, _NEIGHBOURS + 1):
+            at = np.flatnonzero(hashes[step:] == hashes[:-step])
+            one, two = track[at], track[at + step]
+            wanted = (one != two) & (fresh[one] | fresh[two]) & (one % n_rounds == turn)
+            at, one, two = at[wanted], one[wanted], two[wanted]
+            words.append(_pack(one, two, times[at].astype(np.int64) - times[at + step]))
+        yield from _fullest(np.sort(np.concatenate(words)))
 
 
 def _pack(one: npt.NDArray[np.uint32], two: npt.NDArray[np.uint32], offset: npt.NDArray[np.int64]) -> Words:
-    """Pack a pair and its offset, modulo 19 hours, into one word that sorts by pair, then offset."""
+    """Pack two tracks and their offset, within 9 hours, into a word that sorts by pair, then offset."""
     pair = one.astype(np.uint64) << np.uint64(_TRACK_BITS) | two
-    return pair << np.uint64(_OFFSET_BITS) | offset.astype(np.uint64)
+    return pair << np.uint64(_OFFSET_BITS) | ((offset + _ZERO) & _OFFSETS).astype(np.uint64)
+
+
+def _fullest(words: Words) -> Iterator[tuple[int, int, int]]:
+    """Yield each pair's fullest offset, of those that hold enough words with the offsets on either side."""
+    starts = np.flatnonzero(np.diff(words, prepend=~words[:1]))
+    kinds, counts = words[starts], np.diff(starts, append=words.size)
+    around = counts.copy()
+    adjacent = np.flatnonzero(kinds[1:] - kinds[:-1] == 1)
+    around[adjacent] += counts[adjacent + 1]
+    around[adjacent + 1] += counts[adjacent]
+    enough = around >= LEAST_MATCHES
+    kinds, around = kinds[enough], around[enough]
+    pairs = kinds >> np.uint64(_OFFSET_BITS)
+    order = np.lexsort((-around, pairs))
+    for i in order[np.flatnonzero(np.diff(pairs[order], prepend=~pairs[order][:1]))]:
+        one, two = divmod(int(pairs[i]), 1 << _TRACK_BITS)
+        yield one, two, (int(kinds[i]) & _OFFSETS) - _ZERO

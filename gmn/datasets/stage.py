@@ -7,8 +7,9 @@ of one decoded file and one row group. A chunk whose manifest part is there is d
 """
 
 import hashlib
+import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -77,7 +78,7 @@ def _ingest_file(
         return row | {"reason": file["reason"], "detail": file["detail"]}, nothing
     try:
         with source.open(file["path"]) as stream:
-            row["digest"] = hashlib.file_digest(stream, "sha256").hexdigest()
+            row["digest"] = hashlib.file_digest(cast(io.BufferedReader, stream), "sha256").hexdigest()
             row["track_id"] = digest(file["path"].encode(), row["digest"].encode())[:16]
             stream.seek(0)
             decoded = read_mono(stream, sample_rate)

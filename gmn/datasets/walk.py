@@ -1,4 +1,4 @@
-r"""Finding the audio files of a source: a folder, local or behind any URI that `pyarrow.fs` opens.
+"""Finding the audio files of a source: a folder, local or behind any URI that `pyarrow.fs` opens.
 
     AudioSource(address).walk() -> Found, Found, ...      lazily: one folder's names are the most that is ever held
     AudioSource(address).open(found.path) -> the file
@@ -7,15 +7,12 @@ Order: the files of a folder by name, then its subfolders by name, byte by byte.
 followed, links to folders last of all and never into a folder that was already walked, so that a file is found under
 its real path where it has one in the source. Names that start with a dot are litter (`._x`, `.DS_Store`).
 
-A path is stated as text that prints, and that JSON, Parquet and UTF-8 can hold: relative to the source, with forward
-slashes, and with each byte of a backslash, of a control or text direction character, and of what is not UTF-8 written
-as `\xNN`. All other names are stated as they are. `path_bytes` is the inverse.
+Paths are stated as text that prints: see `gmn.datasets.path_text`.
 """
 
 import errno
 import io
 import os
-import re
 import stat
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -27,6 +24,7 @@ import pyarrow.fs as pafs
 
 from gmn.audio.decode import SUFFIXES
 from gmn.audio.rejection import Rejection
+from gmn.datasets.path_text import path_bytes, path_text
 from gmn.errors import InputError
 
 WHOLE_BYTES = 64 << 20
@@ -36,8 +34,6 @@ _REMOTE_BUFFER = 8 << 20
 _PIECE_BYTES = 2048
 """The system refuses paths of 4096 bytes; longer ones are gone down piece by piece."""
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
-_UNSAFE = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -46,7 +42,7 @@ class Found:
     """An audio file of the source, or, with a `reason`, something that stands in the way of one."""
 
     path: str
-    """Relative to the source, as text (see above)."""
+    """Relative to the source, as text."""
     bytes: int = 0
     """Size; 0 where it is not known."""
     mtime_ns: int | None = None
@@ -55,28 +51,6 @@ class Found:
     """Why it cannot be used: dangling_link, unlistable, not_a_file or unreadable."""
     detail: str = ""
     """The same, for people."""
-
-
-def path_text(raw: bytes) -> str:
-    r"""Write a path's bytes as text that prints.
-
-    >>> path_text(b"caf\xc3\xa9/\xff\n.wav")
-    'café/\\xff\\x0a.wav'
-    """
-    return _UNSAFE.sub(_escape, raw.decode("utf-8", "surrogateescape"))
-
-
-def path_bytes(text: str) -> bytes:
-    r"""Return the bytes of a path that `path_text` wrote.
-
-    >>> path_bytes("caf\u00e9/\\xff\\x0a.wav")
-    b'caf\xc3\xa9/\xff\n.wav'
-    """
-    return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode())
-
-
-def _escape(match: re.Match[str]) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in match[0].encode("utf-8", "surrogateescape"))
 
 
 def walk(address: str) -> Iterator[Found]:

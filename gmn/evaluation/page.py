@@ -71,6 +71,21 @@ class Ladder:
 
 
 @dataclass(frozen=True)
+class Bars:
+    """Amounts side by side, from zero: a histogram or counts by name."""
+
+    title: str
+    rows: Sequence[tuple[str, float]]
+    unit: str
+    note: str = ""
+
+    @property
+    def top(self) -> float:
+        """The longest bar."""
+        return max((value for _, value in self.rows), default=0.0) or 1.0
+
+
+@dataclass(frozen=True)
 class Matrix:
     """Target against predicted, as counts [rows][columns]; raises ValueError where they have another shape."""
 
@@ -182,6 +197,7 @@ class Report:
     lead: str
     figures: Sequence[Figure] = ()
     ladders: Sequence[Ladder] = ()
+    bars: Sequence[Bars] = ()
     matrices: Sequence[Matrix] = ()
     curves: Sequence[Curve] = ()
     clips: Sequence[ClipCard] = ()
@@ -190,7 +206,7 @@ class Report:
     def sections(self) -> dict[str, str]:
         """Return the anchors and names of the sections that have something in them."""
         filled = {
-            "summary": self.figures or self.ladders,
+            "summary": self.figures or self.ladders or self.bars,
             "clips": self.clips,
             "obedience": self.matrices,
             "training": self.curves,
@@ -200,8 +216,8 @@ class Report:
         return {anchor: anchor.capitalize() for anchor, parts in filled.items() if parts or anchor in told}
 
 
-def write_page(report: Report, folder: Path) -> Path:
-    """Write index.html, last, and clips.js before it; return the path of index.html."""
+def write_page(report: Report, folder: Path, name: str = "index.html") -> Path:
+    """Write the page, last, and clips.js before it; return the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
     if report.clips:
         records = ",\n".join(script_json(clip.record()) for clip in report.clips)
@@ -209,8 +225,8 @@ def write_page(report: Report, folder: Path) -> Path:
     environment = Environment(loader=PackageLoader("gmn.evaluation"), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"finite": finite, "script_json": script_json}
     page = environment.get_template("report.html").render(report=report, page_size=PAGE_SIZE)
-    _write(folder / "index.html", page.lstrip())
-    return folder / "index.html"
+    _write(folder / name, page.lstrip())
+    return folder / name
 
 
 def script_json(value: object) -> Markup:

@@ -6,10 +6,10 @@
 One row for every input and model; an input that cannot be read is a row too, with its reason.
 """
 
-import io
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ import torch
 from pydantic import Field
 
 from gmn import __version__, runtime
-from gmn.audio.decode import SUFFIXES, DecodeError, Rejection, read_waveform
+from gmn.audio.decode import SUFFIXES, read_waveform
+from gmn.audio.rejection import DecodeError, Rejection
 from gmn.config import Config
-from gmn.datasets.ingest import list_audio
 from gmn.datasets.library import CLIPS, LABEL_ROWS, LABELS, LABELS_FOLDER, LIBRARY, read_rows
+from gmn.datasets.path_text import path_text
+from gmn.datasets.walk import AudioSource, walk
 from gmn.errors import InputError
 from gmn.models.bundle import LoadedBundle, load_bundle
 from gmn.models.resnet import ResNet
@@ -45,10 +47,13 @@ class ClassifyConfig(Config):
 
 @dataclass(frozen=True)
 class Input:
-    """One thing to be labelled: its name in the result and its file, an absolute path or a URI."""
+    """One thing to be labelled: its name in the result, and its file's path in the source's folder."""
 
     name: str
-    file: str
+    folder: str
+    path: str
+    reason: str | None = None
+    """Why it cannot even be opened; None for a file."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,10 @@ def classify(
     with LABELS.claim(output, request) as whole:
         if not whole:
             chunks = [inputs[start : start + CHUNK_INPUTS] for start in range(0, len(inputs), CHUNK_INPUTS)]
-            names = [f"part-{digest_json([[item.name, item.file] for item in chunk])[:16]}.parquet" for chunk in chunks]
+            names = [
+                f"part-{digest_json([[item.name, item.folder, item.path] for item in chunk])[:16]}.parquet"
+                for chunk in chunks
+            ]
             _run_chunks(config, output, bundles, chunks, names, progress)
             _commit(output, bundles, names, len(inputs))
         return ClassifySummary(**LABELS.read(output)["counts"])
@@ -91,13 +99,16 @@ def list_inputs(source: str) -> list[Input]:
     folder = Folder(source)
     if LIBRARY.whole(folder):
         rows = read_rows(folder, LIBRARY.read(folder)["clips"], CLIPS)
-        return [Input(row["clip_id"], (folder / row["path"]).address) for row in rows]
-    path = Path(source).absolute()  # a worker may run in another directory
-    if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
+        return [Input(row["clip_id"], folder.address, row["path"]) for row in rows]
+    file = Path(source).absolute()  # a worker may run in another directory
+    if file.is_file():
+        if file.suffix.lower() not in SUFFIXES:
             raise InputError(f"source {source}: not an audio file by its name (looked for {' '.join(SUFFIXES)})")
-        return [Input(path.name, str(path))]
-    return [Input(name, str(path / name)) for name, _ in list_audio(Path(source))]
+        return [Input(file.name, str(file.parent), path_text(os.fsencode(file.name)))]
+    inputs = [Input(found.path, folder.address, found.path, found.reason) for found in walk(source)]
+    if not inputs:
+        raise InputError(f"source {source}: no audio in it (looked for {' '.join(SUFFIXES)})")
+    return inputs
 
 
 def judge(item: Input, bundles: Sequence[LoadedBundle]) -> list[dict[str, Any]]:
@@ -108,7 +119,7 @@ def judge(item: Input, bundles: Sequence[LoadedBundle]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"input": item.name, "model": bundle.digest, "head": bundle.head, "status": "rejected"}
         try:
             if bundle.sample_rate not in waveforms:
-                waveforms[bundle.sample_rate] = torch.from_numpy(_read(item.file, bundle.sample_rate))
+                waveforms[bundle.sample_rate] = torch.from_numpy(_read(item, bundle.sample_rate))
         except DecodeError as error:
             rows.append(row | {"reason": error.reason.value})
             continue
@@ -122,15 +133,15 @@ def judge(item: Input, bundles: Sequence[LoadedBundle]) -> list[dict[str, Any]]:
     return rows
 
 
-def _read(file: str, sample_rate: int) -> npt.NDArray[np.float32]:
-    """Decode a file by its path, or by its URI where it lies in an object store."""
-    if "://" not in file:
-        return read_waveform(file, sample_rate)
+def _read(item: Input, sample_rate: int) -> npt.NDArray[np.float32]:
+    """Decode an input's file."""
+    if item.reason is not None:
+        raise DecodeError(Rejection(item.reason), "found so by the walk")
     try:
-        content = Folder(file).read_bytes("")
+        with AudioSource(item.folder).open(item.path) as stream:
+            return read_waveform(stream, sample_rate)
     except OSError as error:
         raise DecodeError(Rejection.UNREADABLE, str(error)) from error
-    return read_waveform(io.BytesIO(content), sample_rate)
 
 
 def _load(config: ClassifyConfig) -> list[LoadedBundle]:

@@ -1,0 +1,108 @@
+"""The summary of a dataset, for people: DATASET/summary.html."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gmn.datasets.dataset import Dataset
+from gmn.datasets.schemas import SPLITS
+from gmn.evaluation.page import Bars, Figure, Report, Table, write_page
+
+LISTED = 500
+"""Rejected files that the page lists; the manifest has them all."""
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def write_summary(dataset: Dataset) -> Path | None:
+    """Write summary.html into a local dataset; returns its path, or None where the dataset is not a local folder."""
+    folder = dataset.folder.local
+    if folder is None:
+        return None
+    columns = ["path", "genre", "duration_seconds", "loudness_dbfs", "codec", "status", "reason", "detail"]
+    rows = dataset.manifest(columns).to_pylist()
+    accepted = [row for row in rows if row["status"] == "ok"]
+    rejected = [row for row in rows if row["status"] != "ok"]
+    counts = dataset.root["counts"]
+    report = Report(
+        title=f"Dataset {folder.name}",
+        lead=f"{counts['tracks']} tracks, {counts['hours']:.2f} hours, from {dataset.root['source']}.",
+        figures=_figures(counts),
+        bars=_bars(counts, accepted),
+        tables=[*_problems(counts, rejected), _settings(dataset)],
+    )
+    return write_page(report, folder, "summary.html")
+
+
+def _figures(counts: Mapping[str, Any]) -> list[Figure]:
+    n_rejected = sum(counts["rejected"].values())
+    splits = ", ".join(f"{name} {counts['splits'].get(name, 0)}" for name in SPLITS)
+    return [
+        Figure("Hours", f"{counts['hours']:.2f}", f"{counts['segments']} segments"),
+        Figure("Tracks", str(counts["tracks"]), splits),
+        Figure("Rejected", str(n_rejected), f"of {counts['files']} files", "warn" if n_rejected else "good"),
+        Figure("Copies", str(counts["copies"]), "tracks whose recording another track holds as well"),
+        Figure(
+            "Groups",
+            str(counts["groups"]),
+            "one recording cut into blocks" if counts["within_recording"] else f"by {counts['rule']} and copies",
+        ),
+    ]
+
+
+def _bars(counts: Mapping[str, Any], accepted: Rows) -> list[Bars]:
+    bars = []
+    if counts["genres"]:
+        bars.append(Bars("Genres", list(counts["genres"].items()), "tracks"))
+    durations = np.array([row["duration_seconds"] for row in accepted])
+    loudness = np.array([row["loudness_dbfs"] for row in accepted])
+    bars.append(_histogram("Durations", durations, "s", "tracks"))
+    bars.append(_histogram("Loudness, RMS", loudness, "dBFS", "tracks"))
+    codecs = Counter(str(row["codec"]) for row in accepted)
+    bars.append(Bars("Codecs", codecs.most_common(12), "tracks"))
+    if counts["rejected"]:
+        bars.append(Bars("Rejected, by reason", list(counts["rejected"].items()), "files"))
+    return bars
+
+
+def _histogram(title: str, values: np.ndarray[Any, Any], unit: str, of: str) -> Bars:
+    """Count values in eight equal steps between the 1st and the 99th percentile, with what lies outside at the ends."""
+    low, high = np.percentile(values, [1, 99])
+    edges = np.linspace(low, high if high > low else low + 1, 9)
+    held = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
+    digits = 0 if edges[-1] - edges[0] > 16 else 2
+    names = [f"{a:.{digits}f} to {b:.{digits}f}" for a, b in pairwise(edges)]
+    return Bars(f"{title} in {unit}", list(zip(names, held.tolist(), strict=True)), of)
+
+
+def _problems(counts: Mapping[str, Any], rejected: Rows) -> list[Table]:
+    tables = []
+    if counts["warnings"]:
+        tables.append(Table("Warnings", ["warning"], [[text] for text in counts["warnings"]], section="summary"))
+    if counts["conflicts"]:
+        note = "One recording under different genres."
+        pairs = [list(pair) for pair in counts["conflicts"][:LISTED]]
+        tables.append(Table("Conflicting labels", ["file", "its copy"], pairs, note, section="summary"))
+    if rejected:
+        cells = [[row["path"], row["reason"], row["detail"] or ""] for row in rejected[:LISTED]]
+        note = f"The first {LISTED} of {len(rejected)}." if len(rejected) > LISTED else ""
+        tables.append(Table("Rejected files", ["path", "reason", "detail"], cells, note, section="summary"))
+    if counts["removed"]:
+        tables.append(Table("Gone from the source", ["path"], [[path] for path in counts["removed"][:LISTED]]))
+    return tables
+
+
+def _settings(dataset: Dataset) -> Table:
+    rows = [
+        ["source", dataset.root["source"]],
+        ["digest", dataset.digest[:12]],
+        ["sample rate", f"{dataset.sample_rate} Hz"],
+        ["segment", f"{dataset.root['segment_seconds']:g} s"],
+        *([f"split: {key}", str(value)] for key, value in dataset.root["split"].items()),
+        ["gmn", dataset.root["gmn_version"]],
+    ]
+    return Table("Settings", ["what", "value"], rows)
