@@ -37,12 +37,14 @@ _BINS = slice(13, 224)
 _FLOOR = (_WINDOW / 4) ** 2
 """Power of the softest peak: a sine of one 16-bit step, -90 dBFS."""
 _NEAR_FRAMES = 16
-_NEAR_BINS = 12
-"""A peak is the highest point within 0.26 s and 94 Hz on all sides."""
+_NEAR_BINS = 20
+"""A peak is the highest point within 0.26 s and 156 Hz on all sides."""
 _SUCCESSORS = 4
 _LONGEST = 96
 """Frames from the first to the last peak of a landmark."""
-_PER_SECOND = 8
+_TIME_STEP = 3
+"""Frames; coarser than a peak's place in time is sure, fine enough to tell landmarks apart."""
+_PER_SECOND = 10
 _LEAST, _MOST = 64, 8192
 """How many landmarks are kept: so many a second, within these limits."""
 _REPEATS = 4
@@ -58,8 +60,8 @@ def fingerprint(pcm: npt.NDArray[np.int16], sample_rate: int) -> Fingerprint:
     """Return the landmarks of mono 16-bit PCM `[T]` at `sample_rate` Hz, `[K, 2]` of hash and time.
 
     A hash is 32 bits mixed from (k1, k2, k3, t2 - t1, t3 - t1), with frequency k in bins of 7.8 Hz and time t in units
-    of 32 ms; the time beside it is t1 in units of 16 ms. Of all hashes the 8 lowest per second are kept, no fewer than
-    64 and no more than 8,192 (64 kB, reached after 17 minutes). Rows are sorted by hash, then time. Silence, and sound
+    of 48 ms; the time beside it is t1 in units of 16 ms. Of all hashes the 10 lowest per second are kept, no fewer than
+    64 and no more than 8,192 (reached after 14 minutes). Rows are sorted by hash, then time. Silence, and sound
     of less than half a second, has none.
 
     Range: sample rates of 4,000 to 96,000 Hz; a recording has much the same landmarks at each. Memory beside the input:
@@ -83,11 +85,14 @@ def fingerprint(pcm: npt.NDArray[np.int16], sample_rate: int) -> Fingerprint:
 
 
 def to_bytes(landmarks: Fingerprint) -> bytes:
-    """Return a fingerprint as bytes: the algorithm's name, a zero, then little-endian pairs of hash and time.
+    """Return a fingerprint as bytes: the algorithm's name, a zero, all hashes, the bytes of a time, all times.
 
-    8 bytes a landmark: about 1.9 kB for 30 s.
+    Little-endian; hashes take 4 bytes, times 2, or 4 where one is beyond 17 minutes. 30 s take about 1.8 kB, no
+    recording more than 64 kB.
     """
-    return ALGORITHM.encode() + b"\0" + landmarks.astype("<u4").tobytes()
+    width = 2 if landmarks[:, 1].max(initial=0) < 1 << 16 else 4
+    hashes, times = landmarks[:, 0].astype("<u4"), landmarks[:, 1].astype(f"<u{width}")
+    return ALGORITHM.encode() + b"\0" + bytes([width]) + hashes.tobytes() + times.tobytes()
 
 
 def from_bytes(stored: bytes) -> Fingerprint:
@@ -95,10 +100,14 @@ def from_bytes(stored: bytes) -> Fingerprint:
 
     Raises InputError for bytes of another algorithm, or none.
     """
-    name, zero, payload = stored.partition(b"\0")
-    if name != ALGORITHM.encode() or not zero or len(payload) % 8:
+    name, _, payload = stored.partition(b"\0")
+    width = payload[0] if payload else 0
+    if name != ALGORITHM.encode() or width not in (2, 4) or (len(payload) - 1) % (4 + width):
         raise InputError(f"not a fingerprint of {ALGORITHM}: it begins with {stored[:16]!r}")
-    return np.frombuffer(payload, "<u4").astype(np.uint32).reshape(-1, 2)
+    n = (len(payload) - 1) // (4 + width)
+    hashes = np.frombuffer(payload, "<u4", n, 1)
+    times = np.frombuffer(payload, f"<u{width}", n, 1 + 4 * n)
+    return np.stack([hashes, times], axis=1).astype(np.uint32)
 
 
 def _resample(pcm: npt.NDArray[np.int16], sample_rate: int) -> npt.NDArray[np.float32]:
@@ -181,7 +190,7 @@ def _landmarks(
             anchor = slice(0, n_anchors)
             word = place[anchor].astype(np.uint64)
             for i in (second, third):
-                apart = np.rint((time[i : i + n_anchors] - time[anchor]) / 2).astype(np.uint64)
+                apart = np.rint((time[i : i + n_anchors] - time[anchor]) / _TIME_STEP).astype(np.uint64)
                 word = word << np.uint64(15) | place[i : i + n_anchors].astype(np.uint64) << np.uint64(7) | apart
             near = time[third : third + n_anchors] - time[anchor] <= _LONGEST
             hashes.append(_mix(word[near]))

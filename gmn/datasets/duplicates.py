@@ -21,9 +21,9 @@ from gmn.audio.fingerprint import FRAMES_PER_SECOND, Fingerprint
 
 LEAST_MATCHES = 6
 """Different hashes that two copies share at one offset, at the least."""
-LEAST_SHARE = 0.06
+LEAST_SHARE = 0.04
 """Of the hashes that either track has where they overlap."""
-LEAST_SECONDS = 2.0
+LEAST_SECONDS = 1.5
 """From the first to the last of them; five seconds of common sound hold about four."""
 
 _NEIGHBOURS = 16
