@@ -1,24 +1,34 @@
-"""Audio files as 16-bit mono at one sample rate; a file that cannot be used gives a reason from a closed list.
+r"""Audio files as 16-bit mono at one sample rate; a file that cannot be used gives a reason from a closed list.
 
-    file -> libsndfile, float32 [T, C] -> mix [T] -> soxr HQ -> int16 [T']
+    file -count-> how much it holds -libsndfile, else miniaudio-> blocks -MonoPcm-> int16 [T']
+              \-------------------- held against each other --------------------/
 
-A file's bytes decide what it is; its name plays no part.
+A file's bytes decide what it is; its name plays no part. docs/audio-rules.md has a rule for each kind of input.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
-from enum import StrEnum
-from types import SimpleNamespace
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
+import miniaudio
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
 
 from gmn.audio.announced import missing_share
+from gmn.audio.decoders import SoundStream, miniaudio_blocks
 from gmn.audio.level import rms_dbfs
+from gmn.audio.mono import MonoPcm, to_pcm16
+from gmn.audio.mpeg import MpegCount, count_frames, skip_tags
+from gmn.audio.ogg import OggCount, count_pages
+from gmn.audio.quiet import quiet_stderr
+from gmn.audio.rejection import DecodeError, Rejection
+from gmn.audio.sniff import HEAD_BYTES, not_audio
+from gmn.audio.window import Window
 from gmn.errors import InputError
+
+__all__ = ["SUFFIXES", "DecodeError", "Decoded", "Rejection", "read_mono", "read_waveform", "to_pcm16"]
 
 SUFFIXES = (".wav", ".aif", ".aiff", ".mp3", ".flac", ".ogg", ".opus", ".au")
 """The endings, in lower case, of the files that are worth decoding."""
@@ -27,39 +37,12 @@ MISSING_TOLERANCE = 0.01
 """The share of the announced sound that may be missing: headers are sloppy, and a hundredth less is still the track."""
 
 NATIVE_RATES = (1_000, 1_000_000)
-"""Hz; a header outside these is not one of audio, and would make the resampler fill the memory."""
+"""Hz; a header outside these is not one of music, and would make the resampler fill the memory."""
 
-_BLOCK = 1 << 16
-_CHUNK = 1 << 22
-
-
-class Rejection(StrEnum):
-    """Why a file cannot be used."""
-
-    UNREADABLE = "unreadable"
-    """The file cannot be opened or read: it is missing, a folder, or not ours to read."""
-    NOT_AUDIO = "not_audio"
-    """No decoder knows the content, or its header is damaged."""
-    EMPTY = "empty"
-    """The file has no bytes, or audio of no samples."""
-    TOO_SHORT = "too_short"
-    """Too little is left for a use: here, no sample at the rate asked for."""
-    NON_FINITE = "non_finite"
-    """Some samples are NaN or infinite."""
-    TRUNCATED = "truncated"
-    """The sound ends clearly before the end that its header announces, or the decoder gives up inside."""
-
-
-class DecodeError(Exception):
-    """A file that cannot be used, with its `reason`."""
-
-    def __init__(self, reason: Rejection, detail: str):
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"
+_SLACK_SAMPLES = 2304
+"""Two mp3 frames: the first ones may lean on sound that is not there."""
+_SLACK_BYTES = 8192
+"""Bytes around mp3 frames, or Ogg pages, that need no explanation."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +61,15 @@ class Decoded:
     """Of `pcm`."""
     loudness_dbfs: float
     """RMS of `pcm`, -120 for silence."""
+    decoder: str = "libsndfile"
+    """Which library decoded it: libsndfile, or miniaudio where that one falls short."""
 
 
 def read_mono(file: str | os.PathLike[str] | BinaryIO, sample_rate: int) -> Decoded:
     """Decode a file, mix its channels in equal parts, resample to `sample_rate` (Hz), round to 16 bits.
 
     `file` is a path or an open binary file that can seek. Samples above full scale are clipped, never wrapped. A silent
-    file is fine.
+    file is fine. Beside the result, which is held whole, the memory stays below 32 MiB, whatever the file.
 
     Raises DecodeError, with its reason, for a file that cannot be used; InputError for a sample rate below 1.
     """
@@ -104,91 +89,144 @@ def read_waveform(file: str | os.PathLike[str] | BinaryIO, sample_rate: int) -> 
     return read_mono(file, sample_rate).pcm.astype(np.float32) / np.float32(32768)
 
 
-class _Stream(soundfile.SoundFile):
-    """A sound file that is read front to back.
-
-    soundfile seeks after each read of a file that can seek, which costs time and fails for a FLAC of unknown length.
-    """
-
-    def seekable(self) -> bool:
-        return False
+def _check_reads(window: Window) -> None:
+    """Raise what a decoder took for the end of the file."""
+    if window.failure is not None:
+        raise DecodeError(Rejection.UNREADABLE, str(window.failure)) from window.failure
 
 
-def _nameless(file: BinaryIO) -> SimpleNamespace:
-    """Return a file without its name: soundfile would take a name in .raw for a promise of no header."""
-    methods = ("seek", "tell", "read", "readinto")
-    return SimpleNamespace(**{name: getattr(file, name) for name in methods if hasattr(file, name)})
-
-
-def _read_mono(file: BinaryIO, sample_rate: int) -> Decoded:
-    size = file.seek(0, os.SEEK_END)
-    if size == 0:
+def _read_mono(source: BinaryIO, sample_rate: int) -> Decoded:
+    window = Window(source)
+    if window.end == 0:
         raise DecodeError(Rejection.EMPTY, "the file has no bytes")
+    with window.buffered() as file:
+        other = not_audio(file.read(HEAD_BYTES))
+        mpeg = count_frames(file)
+        start = skip_tags(file)
+        _check_reads(window)
+        if other is not None:
+            raise DecodeError(*other)
+        if mpeg is None:
+            try:
+                return _decode_other(window.part(start, window.end), sample_rate)
+            except _UnknownError as error:
+                mpeg = count_frames(file, search=True)
+                _check_reads(window)
+                if mpeg is None:
+                    raise DecodeError(Rejection.NOT_AUDIO, str(error)) from error
+        return _decode_mpeg(window, mpeg, sample_rate)
+
+
+class _UnknownError(Exception):
+    """libsndfile does not know the content."""
+
+
+def _decode_other(window: Window, sample_rate: int) -> Decoded:
+    """Decode what is no mp3 with libsndfile."""
+    file = window.buffered()
+    size = window.end - window.start
     missing = missing_share(file, size)
+    ogg = count_pages(file)
     file.seek(0)
     try:
-        stream = _Stream(_nameless(file))
+        stream = SoundStream(file)
     except soundfile.LibsndfileError as error:
-        raise DecodeError(Rejection.NOT_AUDIO, error.error_string) from error
+        _check_reads(window)
+        raise _UnknownError(error.error_string) from error
     with stream:
-        native_rate, channels, announced = stream.samplerate, stream.channels, stream.frames
-        codec = f"{stream.format}/{stream.subtype}"
-        if not NATIVE_RATES[0] <= native_rate <= NATIVE_RATES[1]:
-            raise DecodeError(Rejection.NOT_AUDIO, f"a header with a sample rate of {native_rate} Hz")
-        waveform = _mix(stream)
-        if codec.startswith("FLAC") and announced < 2**36:  # a FLAC header counts in 36 bits; more means unknown
-            missing = 1 - waveform.size / max(announced, 1)
-    if missing > MISSING_TOLERANCE:
+        rate, channels, codec = stream.samplerate, stream.channels, f"{stream.format}/{stream.subtype}"
+        if not NATIVE_RATES[0] <= rate <= NATIVE_RATES[1]:
+            raise DecodeError(Rejection.UNSUPPORTED, f"a sample rate of {rate} Hz")
+        if stream.format == "MP3":
+            raise DecodeError(Rejection.UNSUPPORTED, "MPEG audio whose frames cannot be counted (free format?)")
+        if missing > MISSING_TOLERANCE:
+            raise DecodeError(Rejection.TRUNCATED, f"{missing:.0%} of the sound that the header announces is missing")
+        if ogg is not None:
+            _check_ogg(ogg, size)
+        mono = MonoPcm(rate, channels, sample_rate, stream.frames)
+        gave_up = None
+        try:
+            for block in stream.float_blocks():
+                mono.add(block)
+        except soundfile.LibsndfileError as error:
+            gave_up = error.error_string
+        _check_reads(window)
+        held = 0.0
+        if ogg is not None:
+            held = max(ogg.seconds * rate, stream.frames) - _SLACK_SAMPLES
+        elif codec.startswith("FLAC") and stream.frames < 2**36:  # its header counts in 36 bits; more means unknown
+            held = stream.frames
+            if (behind := size - file.tell()) > max(MISSING_TOLERANCE * size, _SLACK_BYTES) and not gave_up:
+                raise DecodeError(Rejection.DAMAGED, f"{behind} bytes stand behind the sound (joined files?)")
+    if gave_up or mono.frames < (1 - MISSING_TOLERANCE) * held:
+        reason = Rejection.TRUNCATED if ogg is None and file.tell() >= size else Rejection.DAMAGED
+        raise DecodeError(reason, gave_up or f"{1 - mono.frames / held:.0%} of the sound cannot be decoded")
+    return _decoded(mono, rate, channels, codec, sample_rate)
+
+
+def _check_ogg(count: OggCount, size: int) -> None:
+    """Raise for what the page headers alone tell."""
+    if count.streams > 1:
+        raise DecodeError(Rejection.UNSUPPORTED, f"{count.streams} Ogg streams in one file: split them")
+    if count.cut:
+        raise DecodeError(Rejection.TRUNCATED, "the file ends inside an Ogg page")
+    if count.lost > max(MISSING_TOLERANCE * size, _SLACK_BYTES):
+        raise DecodeError(Rejection.DAMAGED, f"{count.lost} bytes belong to no Ogg page")
+
+
+def _decode_mpeg(window: Window, count: MpegCount, sample_rate: int) -> Decoded:
+    """Decode an mp3 with libsndfile, or with miniaudio where libsndfile believes in a wrong length."""
+    _check_mpeg(count, window.end)
+    # What miniaudio drops without a word is damaged; libsndfile goes over a click, and ends where it is bad.
+    all_of_it = count.samples - count.trimmed - _SLACK_SAMPLES
+    least = all_of_it - MISSING_TOLERANCE * count.samples
+    rate, channels, codec = count.sample_rate, count.channels, "MP3/MPEG_LAYER_III"
+    # Without its tags: libmpg123 takes its time over huge ones, complains of odd ones, and gives up between two.
+    part = window.part(count.header, count.end)
+    with quiet_stderr(), contextlib.suppress(soundfile.LibsndfileError), SoundStream(part.buffered()) as stream:
+        channels, codec = stream.channels, f"{stream.format}/{stream.subtype}"
+        if stream.frames >= least:
+            mono = MonoPcm(rate, channels, sample_rate, stream.frames)
+            with contextlib.suppress(soundfile.LibsndfileError):  # it is short, then
+                for block in stream.float_blocks():
+                    mono.add(block)
+            _check_reads(part)
+            if mono.frames >= least:
+                return _decoded(mono, rate, channels, codec, sample_rate)
+            if count.tags_inside == 0:
+                _give_up(mono, count)
+    part = window.part(count.start, count.end)
+    mono = MonoPcm(rate, channels, sample_rate, count.samples)
+    with contextlib.suppress(miniaudio.DecodeError):
+        for block in miniaudio_blocks(part.buffered(), rate, channels):
+            mono.add(block)
+    _check_reads(part)
+    if mono.frames < all_of_it:
+        _give_up(mono, count)
+    return _decoded(mono, rate, channels, codec, sample_rate, "miniaudio")
+
+
+def _check_mpeg(count: MpegCount, size: int) -> None:
+    """Raise for what the frame headers alone tell."""
+    if count.lost > MISSING_TOLERANCE * size or count.outside > max(MISSING_TOLERANCE * size, _SLACK_BYTES):
+        raise DecodeError(Rejection.DAMAGED, f"{count.lost + count.outside} bytes belong to no frame and to no tag")
+    if count.announced is not None and (count.samples < (1 - MISSING_TOLERANCE) * count.announced - _SLACK_SAMPLES):
+        missing = 1 - count.samples / count.announced
         raise DecodeError(Rejection.TRUNCATED, f"{missing:.0%} of the sound that the header announces is missing")
-    if waveform.size == 0:
+    if count.samples == 0:
         raise DecodeError(Rejection.EMPTY, "audio of no samples")
-    if not np.isfinite(waveform).all():
-        raise DecodeError(Rejection.NON_FINITE, "some samples are NaN or infinite")
-    if native_rate != sample_rate:
-        waveform = soxr.resample(waveform, native_rate, sample_rate, quality="HQ")
-    if waveform.size == 0:
-        raise DecodeError(Rejection.TOO_SHORT, f"no sample is left at {sample_rate} Hz")
-    pcm = to_pcm16(waveform)
-    return Decoded(pcm, native_rate, channels, codec, pcm.size / sample_rate, rms_dbfs(pcm, full_scale=32768))
+    if count.other_samples > MISSING_TOLERANCE * count.samples:
+        raise DecodeError(Rejection.UNSUPPORTED, "the sample rate or the coding changes inside")
 
 
-def to_pcm16(waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
-    """Round samples in [-1, 1) to 16 bits, half to even; louder ones are clipped, never wrapped.
-
-    pcm = clip(rint(32768 x), -32768, 32767). The inverse is `pcm / 32768`, exact in float32.
-
-    >>> to_pcm16(np.array([-2.0, -0.5, 0.0, 1.0], np.float32))
-    array([-32768, -16384,      0,  32767], dtype=int16)
-    """
-    scaled = np.clip(waveform, -1, 1, dtype=np.float32)
-    scaled *= 32768
-    np.rint(scaled, out=scaled)
-    np.minimum(scaled, 32767, out=scaled)
-    return scaled.astype(np.int16)
+def _give_up(mono: MonoPcm, count: MpegCount) -> NoReturn:
+    share = 1 - mono.frames / count.samples
+    raise DecodeError(Rejection.DAMAGED, f"{share:.0%} of the sound cannot be decoded")
 
 
-def _mix(stream: soundfile.SoundFile) -> npt.NDArray[np.float32]:
-    """Read a stream to its end; return the mean of its channels, `[T]`.
-
-    Fresh memory costs as much here as arithmetic, so blocks go through one buffer into few large chunks.
-    """
-    weights = np.full(stream.channels, 1 / stream.channels, np.float32)
-    buffer = np.empty((_BLOCK, stream.channels), np.float32)
-    chunks: list[npt.NDArray[np.float32]] = []
-    end = False
-    while not end:
-        chunk = np.empty(min(max(stream.frames, 1), _CHUNK), np.float32)
-        filled = 0
-        while filled < chunk.size and not end:
-            room = min(_BLOCK, chunk.size - filled)
-            try:
-                block = stream.read(out=buffer[:room])
-            except soundfile.LibsndfileError as error:
-                raise DecodeError(Rejection.TRUNCATED, error.error_string) from error
-            with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what is not finite
-                np.matmul(block, weights, out=chunk[filled : filled + len(block)])
-            filled += len(block)
-            end = len(block) < room
-        if filled or not chunks:
-            chunks.append(chunk[:filled])
-    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+def _decoded(
+    mono: MonoPcm, native_rate: int, channels: int, codec: str, sample_rate: int, decoder: str = "libsndfile"
+) -> Decoded:
+    pcm = mono.finish()
+    loudness = rms_dbfs(pcm, full_scale=32768)
+    return Decoded(pcm, native_rate, channels, codec, pcm.size / sample_rate, loudness, decoder)
