@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 import tempfile
 import threading
 import warnings
@@ -21,7 +22,7 @@ LOCAL_OBJECT_STORE_BYTES = 512 << 20
 def connect() -> None:
     """Join the cluster that RAY_ADDRESS names or that `ray start` began on this machine; else start one here.
 
-    A second call does nothing. Raises InputError where RAY_ADDRESS names a cluster that does not answer.
+    A second call does nothing. Raises InputError where the cluster cannot be joined.
     """
     _quieten()
     import ray
@@ -30,17 +31,16 @@ def connect() -> None:
     if ray.is_initialized():
         return
     environment = {"env_vars": {"OMP_NUM_THREADS": "1", "RAY_TRAIN_V2_ENABLED": "1", **_passed_on()}}
-    given = os.environ.get("RAY_ADDRESS")
-    address = given or _started_here()
-    if address and address != "local":
+    address = _cluster()
+    if address is not None:
         try:
-            ray.init(address=address, runtime_env=environment, **_SILENT)
+            ray.init(runtime_env=environment, **_SILENT)
         except ConnectionError:
-            if given:
-                raise InputError(f"RAY_ADDRESS {given}: no Ray cluster answers there") from None
-        else:
-            return
+            message = f"the Ray cluster at {address} cannot be joined (if it asks for a token: RAY_AUTH_MODE=token)"
+            raise InputError(message) from None
+        return
     # Logical CPUs: two at least, so that a training worker leaves a place for the tasks that feed it.
+    # By the address, and not by its absence, since a dead cluster's file may lie where Ray would look.
     ray.init(
         address="local",
         num_cpus=max(2, os.cpu_count() or 2),
@@ -52,13 +52,31 @@ def connect() -> None:
     )
 
 
-def _started_here() -> str | None:
-    """Return the address that the last `ray start` on this machine left in Ray's own file.
+def _cluster() -> str | None:
+    """Return the address of the cluster to join, which `ray.init` finds by itself in the same places.
 
     Not `address="auto"`, which takes any Ray that runs here, even one that another job started for itself alone.
     """
-    file = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
-    return file.read_text().strip() if file.is_file() else None
+    given = os.environ.get("RAY_ADDRESS")
+    if given:
+        if given not in ("local", "auto") and not _answers(given):
+            raise InputError(f"RAY_ADDRESS {given}: no Ray cluster answers there")
+        return None if given == "local" else given
+    left_by_ray_start = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
+    if not left_by_ray_start.is_file():
+        return None
+    address = left_by_ray_start.read_text().strip()
+    return address if _answers(address) else None
+
+
+def _answers(address: str) -> bool:
+    """Tell at once whether anything listens there; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 _SILENT = {"log_to_driver": False, "configure_logging": False}

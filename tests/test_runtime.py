@@ -1,98 +1,184 @@
-"""Ray as the jobs use it."""
+"""Ray as jobs use it: which cluster they join, what the terminal shows, and what workers have to say."""
 
 import logging
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
-import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from gmn import runtime
+from gmn.errors import InputError
+
+CLUSTER = """
+import sys, ray
+ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=100 << 20, _temp_dir=sys.argv[1])
+print(ray.get_runtime_context().gcs_address, ray.get_runtime_context().get_node_id(), flush=True)
+sys.stdin.read()
+"""
+
+JOIN = """
+import sys
+from gmn import runtime
+from gmn.errors import InputError
+try:
+    runtime.connect()
+    runtime.connect()
+except InputError as error:
+    sys.exit(str(error))
+import ray
+print(ray.get_runtime_context().get_node_id())
+print(ray.get(ray.remote(lambda: __import__("os").environ["OMP_NUM_THREADS"]).remote()))
+"""
+
+
+def environment(**changes: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "MLFLOW_"))}
+    return kept | {"RAY_USAGE_STATS_ENABLED": "0"} | changes
+
+
+def connect(**changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", JOIN], env=environment(**changes), capture_output=True, text=True, timeout=100
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give Ray a folder of its own, of a short name: its sockets' paths must stay under 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="gmn-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(folder: Path) -> Iterator[tuple[str, str]]:
+    """Start a Ray in another process; yields its address and its node's id."""
+    command = [sys.executable, "-c", CLUSTER, str(folder / "cluster")]
+    with subprocess.Popen(
+        command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        address, node = process.stdout.readline().split()
+        yield address, node
+        process.communicate(timeout=60)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(150)
+def test_a_job_joins_the_cluster_that_it_is_given(cluster: tuple[str, str], folder: Path) -> None:
+    address, node = cluster
+    ended = connect(RAY_ADDRESS=address, RAY_AUTH_MODE="token", RAY_TMPDIR=str(folder))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.split() == [node, "1"]
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(150)
+def test_a_job_joins_the_cluster_that_ray_start_began_here(cluster: tuple[str, str], folder: Path) -> None:
+    (folder / "ray").mkdir()
+    (folder / "ray" / "ray_current_cluster").write_text(cluster[0])
+    assert connect(RAY_TMPDIR=str(folder)).stdout.split() == [cluster[1], "1"]
+    (folder / "ray" / "ray_current_cluster").unlink()
+
+
+def test_a_cluster_that_has_gone_is_no_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "gone" / "ray").mkdir(parents=True)
+    (folder / "gone" / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+    monkeypatch.setenv("RAY_TMPDIR", str(folder / "gone"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert runtime._cluster() is None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+def test_a_cluster_that_does_not_answer_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job once started a Ray of its own instead, on one machine, after minutes."""
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(InputError, match=f"RAY_ADDRESS {address}: no Ray cluster answers there"):
+        runtime._cluster()
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(150)
+@pytest.mark.usefixtures("cluster")
+def test_a_job_starts_its_own_ray_and_shows_its_own_lines(folder: Path, tmp_path: Path) -> None:
+    """A job once joined the Ray that another job had started for itself, and died with it."""
+    (tmp_path / "music").mkdir()
+    for i in range(4):
+        soundfile.write(tmp_path / "music" / f"{i}.wav", np.sin(np.arange(4000) / (i + 5)), 8000)
+    ended = subprocess.run(
+        [sys.executable, "-m", "jobs.ingest", f"source={tmp_path}/music", f"output={tmp_path}/run/dataset"],
+        env=environment(RAY_TMPDIR=str(folder)),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == "ingest: 4 of 4 files\n"
+    assert [line.split()[0] for line in ended.stdout.splitlines()] == [
+        "files",
+        "tracks",
+        "genres",
+        "splits",
+        "dataset:",
+    ]
+    assert "Started a local Ray instance" in (tmp_path / "run" / "gmn.log").read_text()
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(150)
+@pytest.mark.usefixtures("ray")
+def test_what_workers_say_is_heard() -> None:
+    import ray
+
+    heard: list[int] = []
+    with runtime.listening(heard.append) as mailbox:
+        ray.get([mailbox.put.remote(i) for i in range(3)])
+    assert heard == [0, 1, 2]
 
 
 @pytest.fixture
-def _root_logger() -> Iterator[None]:
-    """Put the root logger back as it was."""
+def _log() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    before = list(root.handlers)
     yield
-    logging.captureWarnings(False)
-    for handler in set(root.handlers) - set(handlers):
+    for handler in set(root.handlers) - set(before):
         handler.close()
-    root.handlers, root.level = handlers, level
+    root.handlers[:] = before
+    logging.captureWarnings(False)
 
 
-@pytest.mark.usefixtures("_root_logger")
-def test_records_and_warnings_go_to_the_log_file_and_not_to_the_terminal(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    runtime.keep_log(tmp_path / "run" / "gmn.log")
-    logging.getLogger("gmn.x").info("a record")
+@pytest.mark.usefixtures("_log")
+def test_the_log_appears_with_the_first_record(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A job that is refused once left a folder behind."""
+    file = tmp_path / "run" / "gmn.log"
+    runtime.keep_log(file)
+    assert not file.parent.exists()
+    logging.getLogger("ray.thing").warning("something to know")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.warn("a warning", UserWarning, stacklevel=1)
-    text = (tmp_path / "run" / "gmn.log").read_text()
-    assert "INFO gmn.x: a record" in text
-    assert "a warning" in text
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)
+        warnings.warn("and this", stacklevel=1)
+    assert "WARNING ray.thing: something to know" in file.read_text()
+    assert "and this" in file.read_text()
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.usefixtures("_root_logger")
-def test_a_log_without_records_leaves_no_file(tmp_path: Path) -> None:
-    runtime.keep_log(tmp_path / "gmn.log")
-    assert not (tmp_path / "gmn.log").exists()
+def test_a_mailbox_gives_each_message_once() -> None:
+    mailbox = runtime.Mailbox()
+    mailbox.put(1)
+    mailbox.put(2)
+    assert (mailbox.take(), mailbox.take()) == ([1, 2], [])
 
 
 def test_the_folder_for_sockets_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp")
-    assert len(str(runtime._short_folder())) < 30
-
-
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray")
-def test_a_second_connection_is_the_first() -> None:
-    import ray
-
-    before = ray.get_runtime_context().gcs_address
-    runtime.connect()
-    assert ray.get_runtime_context().gcs_address == before
-
-
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray")
-def test_workers_compute_with_one_thread_and_without_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    import ray
-
-    def report() -> str | None:
-        os.write(1, b"noise")
-        return os.environ.get("OMP_NUM_THREADS")
-
-    assert ray.get(ray.remote(report).remote()) == "1"
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray")
-def test_messages_are_heard_in_order_to_the_last() -> None:
-    import ray
-
-    def say(mailbox: ray.actor.ActorHandle) -> None:
-        ray.get([mailbox.put.remote(number) for number in range(50)])
-
-    heard: list[int] = []
-    with runtime.listening(heard.append) as mailbox:
-        ray.get(ray.remote(say).remote(mailbox))
-    assert heard == list(range(50))
-
-
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray")
-def test_listening_ends_with_its_block_even_after_an_error() -> None:
-    before = threading.active_count()
-    with pytest.raises(ZeroDivisionError), runtime.listening(lambda message: None):
-        1 / 0  # noqa: B018
-    assert threading.active_count() <= before
+    assert len(str(runtime._short_folder())) < 40

@@ -6,32 +6,21 @@
 A decoder may believe a wrong length and stop early, or give up at a damaged place, and say nothing: libsndfile returns
 a third of a VBR file that has no Xing frame. This count is what its answer is held against.
 
-Each frame starts with 12 bits of sync and states its own length, so the count jumps from header to header: 0.1 us a
-frame, under 1 % of decoding. ISO/IEC 11172-3 and 13818-3 define the header; the Xing and LAME fields follow the LAME
-project's "Mp3 Info Tag" note.
+Each frame states its own length, so the count jumps from header to header: 0.1 us a frame, under 1 % of decoding. The
+Xing and LAME fields follow the LAME project's "Mp3 Info Tag" note.
 """
 
-import functools
 import os
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from gmn.audio.mpeg_headers import Kind, kinds
 
 _BLOCK = 1 << 16
 _SEARCH = 1 << 20
 """Bytes of junk that may stand before the first frame, or between two."""
 _CHAIN = 4
 """So many frames in a row are no accident."""
-
-_BIT_RATES = {  # kbit/s by bit rate index 1..14, for (is MPEG 1, layer)
-    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-"""Hz by version bits (3 MPEG 1, 2 MPEG 2, 0 MPEG 2.5) and rate index."""
 
 
 @dataclass
@@ -62,39 +51,6 @@ class MpegCount:
     """Samples a channel as the Xing frame states them."""
     trimmed: int = 0
     """Samples that a decoder is asked to drop at both ends, by the LAME field."""
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """Version, layer and sample rate of a frame; `steps` gives the length of a frame by its first three bytes."""
-
-    sample_rate: int
-    samples: int
-    steps: dict[bytes, int]
-
-
-@functools.cache
-def _kinds() -> dict[bytes, _Kind]:
-    """Return the kind of a frame by its first three bytes, for all that are valid."""
-    kinds: dict[bytes, _Kind] = {}
-    for version, rates in _RATES.items():
-        for layer in (1, 2, 3):
-            one = version == 3
-            samples = 384 if layer == 1 else 1152 if one or layer == 2 else 576
-            for rate_index, rate in enumerate(rates):
-                kind = _Kind(rate, samples, {})
-                for bits, kbits in enumerate(_BIT_RATES[one, layer], 1):
-                    for padding in (0, 1):
-                        slots = samples * kbits * 125 // rate + padding
-                        length = 4 * (12_000 * kbits // rate + padding) if layer == 1 else slots
-                        for low in (0, 1):  # the bits that say nothing about the length: CRC and private
-                            for crc in (0, 1):
-                                second = 0xE0 | version << 3 | (4 - layer) << 1 | crc
-                                third = bits << 4 | rate_index << 2 | padding << 1 | low
-                                kind.steps[bytes((0xFF, second, third))] = length
-                for key in kind.steps:
-                    kinds[key] = kind
-    return kinds
 
 
 class _Bytes:
@@ -147,7 +103,7 @@ def count_frames(file: BinaryIO, search: bool = False) -> MpegCount | None:
         if found is None:
             return None
         at = found
-    kind = _kinds()[source.get(at, 3)]
+    kind = kinds()[source.get(at, 3)]
     mono = source.get(at + 3, 1)[0] >> 6 == 3
     count = MpegCount(kind.sample_rate, 1 if mono else 2, header=at, start=at, end=at, outside=at - first)
     _read_xing(source, count, kind)
@@ -174,9 +130,9 @@ def count_frames(file: BinaryIO, search: bool = False) -> MpegCount | None:
     return count
 
 
-def _run(source: _Bytes, at: int, count: MpegCount, first: _Kind) -> int:
+def _run(source: _Bytes, at: int, count: MpegCount, first: Kind) -> int:
     """Go from frame to frame as long as they follow each other; returns the position behind the last whole one."""
-    while (kind := _kinds().get(source.get(at, 3))) is not None:
+    while (kind := kinds().get(source.get(at, 3))) is not None:
         end, frames = _run_of_kind(source, at, kind)
         count.samples += frames * kind.samples
         if kind is not first:
@@ -187,7 +143,7 @@ def _run(source: _Bytes, at: int, count: MpegCount, first: _Kind) -> int:
     return at
 
 
-def _run_of_kind(source: _Bytes, at: int, kind: _Kind) -> tuple[int, int]:
+def _run_of_kind(source: _Bytes, at: int, kind: Kind) -> tuple[int, int]:
     """Return the position behind the last whole frame of a kind, and how many there are."""
     step, frames, length = kind.steps.get, 0, 0
     while at + 4 <= source.size:
@@ -204,7 +160,7 @@ def _run_of_kind(source: _Bytes, at: int, kind: _Kind) -> tuple[int, int]:
 
 def _chain(source: _Bytes, at: int, whole: bool = True) -> bool:
     """Tell whether frames of one kind follow each other from here; fewer do where the file ends, unless `whole`."""
-    kind = _kinds().get(source.get(at, 3))
+    kind = kinds().get(source.get(at, 3))
     for before in range(_CHAIN):
         length = kind.steps.get(source.get(at, 3)) if kind else None
         if length is None:
@@ -245,7 +201,7 @@ def _tag_size(source: _Bytes, at: int) -> int:
     return 128 if head[:3] == b"TAG" else 0
 
 
-def _read_xing(source: _Bytes, count: MpegCount, kind: _Kind) -> None:
+def _read_xing(source: _Bytes, count: MpegCount, kind: Kind) -> None:
     """Read the Xing frame, if the first frame is one; it holds no sound."""
     length = kind.steps[source.get(count.header, 3)]
     frame = source.get(count.header, length)

@@ -74,9 +74,8 @@ class AudioSource:
         except OSError as error:
             raise InputError(f"source {address}: cannot be opened: {error.strerror or error}") from None
         if kind is not pafs.FileType.Directory:
-            raise InputError(
-                f"source {address}: {'no such folder' if kind is pafs.FileType.NotFound else 'not a folder'}"
-            )
+            what = "no such folder" if kind is pafs.FileType.NotFound else "not a folder"
+            raise InputError(f"source {address}: {what}")
 
     def walk(self) -> Iterator[Found]:
         """Find the audio files, and the problems, in a fixed order."""
@@ -198,7 +197,7 @@ class AudioSource:
 def _connect(address: str) -> tuple[pafs.FileSystem | None, str]:
     """Return the file system of an address, None for the local one, and the path in it."""
     if "://" not in address:
-        return None, os.path.abspath(address)  # noqa: PTH100 (Path would change odd names)
+        return None, os.path.join(os.getcwd(), address)  # noqa: PTH109, PTH118 (".." stays: a link may stand before)
     try:
         fs, path = pafs.FileSystem.from_uri(address)
     except (pa.ArrowException, OSError) as error:
@@ -219,19 +218,14 @@ def _sort_in(entry: os.DirEntry[str], names: list[bytes], folders: list[bytes], 
     name = os.fsencode(entry.name)
     if name.startswith(b"."):
         return
-    if not entry.is_symlink():
-        if entry.is_dir(follow_symlinks=False):
-            folders.append(name)
-        elif _is_audio(name):
-            names.append(name)
-        return
+    is_link = entry.is_symlink()
     try:
-        is_folder = stat.S_ISDIR(entry.stat().st_mode)
+        is_folder = stat.S_ISDIR(entry.stat().st_mode) if is_link else entry.is_dir(follow_symlinks=False)
     except OSError:
         names.append(name)  # whatever its name: a folder of audio may have been meant
         return
     if is_folder:
-        linked.append(name)
+        (linked if is_link else folders).append(name)
     elif _is_audio(name):
         names.append(name)
 

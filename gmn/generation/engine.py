@@ -7,8 +7,9 @@ A layer's output at t needs its input at t, t - d, ..., t - (K - 1) d, so that i
     slot of time u = u mod (K - 1) d      reading t - (K - 1) d comes before writing t, which takes its place
 
 Streams lie in a fixed number of slots, empty ones padded, and every draw is keyed by (seed, index, attempt): a stream's
-samples depend on nothing else that runs beside it. The number of slots is part of the backend's identity, since matrix
-products of other shapes round otherwise.
+samples depend on nothing else that runs beside it. The number of slots, and a stream's place among them, is part of the
+backend's identity: matrix products of other shapes, and of some shapes the odd rows, round otherwise. A library gives
+the clip `index` the slot `index % slots`.
 """
 
 from collections.abc import Callable, Sequence
