@@ -201,7 +201,7 @@ class Format:
         another job is writing it. The lock is advisory and local (flock): it ends with the process, even by SIGKILL.
         """
         request = json.loads(json.dumps(request))
-        try:
+        with writable(folder.uri):
             here = [name for name in folder.names() if not name.startswith(".")]
             if here and JOB_FILE not in here:
                 raise InputError(f"output {folder}: holds something else (it has {here[0]!r} but no {JOB_FILE})")
@@ -211,10 +211,6 @@ class Format:
                 else:
                     folder.write_json(JOB_FILE, {"format": self.name, "request": request})
                 yield self.whole(folder)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT):
-                raise InputError(f"output {folder}: cannot be written: {os.strerror(error.errno)}") from error
-            raise
 
     def _compare(self, folder: Folder, job: Any, request: Mapping[str, Any]) -> None:
         if _job_format(job) != self.name:
@@ -226,6 +222,20 @@ class Format:
             raise InputError(
                 f"output {folder}: was made by another request ({listed}); name another output or remove it"
             )
+
+
+@contextlib.contextmanager
+def writable(output: str) -> Iterator[None]:
+    """Turn what forbids writing to an output, such as a full disk, into an InputError that names it.
+
+    `Format.claim` does it for the driver. A worker does it itself: Ray brings back no errno.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT):
+            raise InputError(f"output {output}: cannot be written: {os.strerror(error.errno)}") from error
+        raise
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import sys
 
 from gmn.datasets.dataset import Dataset
-from gmn.datasets.ingest import ingest
+from gmn.datasets.ingest import check_strict, ingest
 from gmn.datasets.settings import IngestConfig
 from gmn.evaluation.dataset_page import write_summary
 from jobs._job import Bar, log_beside, run
@@ -22,6 +22,7 @@ def run_ingest(config: IngestConfig) -> str:
     bar.close()
     print("\n".join(summary.lines()))
     page = write_summary(Dataset(config.output))
+    check_strict(config, summary)
     return f"dataset: {config.output}" + (f", its summary: {page}" if page else "")
 
 

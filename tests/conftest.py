@@ -13,9 +13,13 @@ import torch
 from gmn import runtime
 from gmn.corpus.write import write_corpus
 from gmn.datasets import ingest as ingest_module
+from gmn.datasets.commit import IngestSummary
 from gmn.datasets.dataset import Dataset
-from gmn.datasets.ingest import IngestConfig, IngestSummary, SourceFile, ingest, ingest_chunk
+from gmn.datasets.ingest import ingest
 from gmn.datasets.labels import GEMS, LabelsConfig
+from gmn.datasets.listing import Chunk
+from gmn.datasets.settings import IngestConfig
+from gmn.datasets.stage import ingest_chunk
 from gmn.models.bundle import Bundle, save_bundle
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet, ResNetConfig
@@ -37,9 +41,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ingest_here() -> Ingest:
     """Return `ingest` with its decode stage in this process instead of Ray."""
 
-    def run_chunks(todo: Sequence[tuple[list[SourceFile], str]], config: IngestConfig) -> Iterator[int]:
-        for chunk, stem in todo:
-            yield ingest_chunk(chunk, stem, config)
+    def run_chunks(todo: Sequence[Chunk], config: IngestConfig) -> Iterator[int]:
+        for chunk in todo:
+            yield ingest_chunk(chunk, config.source, Folder(config.output), config.sample_rate, config.segment_samples)
 
     def run(config: IngestConfig) -> IngestSummary:
         with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from gmn.config import Config, build, help_text, keys, split_arguments
-from gmn.datasets.ingest import IngestConfig
+from gmn.datasets.settings import IngestConfig
 from gmn.errors import InputError
 from gmn.training.job import TRAINING, TrainResNet, TrainWaveNet
 

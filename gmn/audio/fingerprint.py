@@ -65,7 +65,7 @@ def fingerprint(pcm: npt.NDArray[np.int16], sample_rate: int) -> Fingerprint:
     of less than half a second, has none.
 
     Range: sample rates of 4,000 to 96,000 Hz; a recording has much the same landmarks at each. Memory beside the input:
-    16 kB a second of audio.
+    16 kB a second of audio and 10 MB.
 
     Source: Wang 2003, An industrial-strength audio search algorithm; the module says what differs.
 
@@ -115,11 +115,14 @@ def _resample(pcm: npt.NDArray[np.int16], sample_rate: int) -> npt.NDArray[np.fl
     if sample_rate == _RATE:
         return pcm.astype(np.float32)
     stream = soxr.ResampleStream(sample_rate, _RATE, 1, dtype="float32", quality="HQ")
-    starts = range(0, max(pcm.size, 1), _BLOCK_SAMPLES)
-    blocks = [
-        stream.resample_chunk(pcm[i : i + _BLOCK_SAMPLES].astype(np.float32), last=i == starts[-1]) for i in starts
-    ]
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    waveform = np.empty(pcm.size * _RATE // sample_rate + _WINDOW, np.float32)
+    filled = 0
+    for start in range(0, pcm.size, _BLOCK_SAMPLES):
+        end = start + _BLOCK_SAMPLES
+        block = stream.resample_chunk(pcm[start:end].astype(np.float32), last=end >= pcm.size)
+        waveform[filled : filled + block.size] = block
+        filled += block.size
+    return waveform[:filled]
 
 
 def _peaks(waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
@@ -139,7 +142,7 @@ def _peaks(waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], 
     for start in range(0, len(frames), _BLOCK_FRAMES):
         first = max(0, start - _NEAR_FRAMES)
         spectrum = np.fft.rfft(frames[first : start + _BLOCK_FRAMES + _NEAR_FRAMES] * window)[:, _BINS]
-        power = spectrum.real**2 + spectrum.imag**2
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
         highest = _running_max(_running_max(power, _NEAR_FRAMES).T, _NEAR_BINS).T
         n, k = np.nonzero((power == highest) & (power > _FLOOR))
         own = (n + first >= start) & (n + first < start + _BLOCK_FRAMES)

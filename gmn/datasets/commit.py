@@ -10,7 +10,7 @@ import pyarrow as pa
 from gmn import __version__
 from gmn.audio.fingerprint import from_bytes
 from gmn.datasets.duplicates import find_links
-from gmn.datasets.groups import Grouping, Member, conflicts, group_tracks
+from gmn.datasets.groups import Grouping, Member, Standing, conflicts, group_tracks
 from gmn.datasets.labels import GEMS
 from gmn.datasets.schemas import DATASET, MANIFEST, SPLIT, SPLITS
 from gmn.datasets.settings import IngestConfig
@@ -90,11 +90,13 @@ def commit(
     standing = _standing(output, before)
     rule = before["split"]["rule"] if before else config.split.group
     members = [Member(t["track_id"], t["path"], t["genre"], t["artist"], t["group"]) for t in tracks]
-    copies = _copies(tracks, standing)
-    grouping = group_tracks(members, rule, copies, {name: row["split"] for name, row in standing.items()})
+    copies = _copies(tracks)
+    grouping = group_tracks(members, rule, copies, standing)
     new_parts = _reject(output, new_parts, set(grouping.bridging))
     tracks = [track for track in tracks if track["track_id"] in grouping.group_of]
-    split_rows = _split(tracks, grouping, standing, config)
+    copies = [pair for pair in copies if set(pair) <= grouping.group_of.keys()]
+    within = bool(before and before["counts"]["within_recording"])
+    split_rows = _split(tracks, grouping, standing, within, config)
     (output / "splits").write_table(_split_name(new_parts), pa.Table.from_pylist(split_rows, SPLIT))
     names = {"default": f"splits/{_split_name(new_parts)}"} | _write_folds(output, tracks, grouping, config, new_parts)
     summary = replace(
@@ -131,23 +133,22 @@ def _rows(output: Folder, parts: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield from output.read_table(name, COLUMNS).to_pylist()
 
 
-def _standing(output: Folder, before: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """Return the split rows of an earlier ingest, by track."""
+def _standing(output: Folder, before: Mapping[str, Any] | None) -> dict[str, Standing]:
+    """Return where the tracks of an earlier ingest stand."""
     if before is None:
         return {}
-    return {row["track_id"]: row for row in output.read_table(before["splits"]["default"]).to_pylist()}
+    rows = output.read_table(before["splits"]["default"]).to_pylist()
+    return {row["track_id"]: Standing(row["group"], row["split"]) for row in rows}
 
 
-def _copies(tracks: Sequence[Mapping[str, Any]], standing: Collection[str]) -> list[tuple[str, str]]:
-    """Find the pairs of tracks that hold one recording, by their bytes or by ear; those among old tracks are known."""
+def _copies(tracks: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Find the pairs of tracks that hold one recording, by their bytes or by ear."""
     first: dict[str, str] = {}
     same = []
-    for track in sorted(tracks, key=lambda track: (track["track_id"] not in standing, track["track_id"])):
+    for track in sorted(tracks, key=lambda track: str(track["track_id"])):
         if first.setdefault(track["digest"], track["track_id"]) != track["track_id"]:
             same.append((first[track["digest"]], track["track_id"]))
-    heard = {track["track_id"]: from_bytes(track["fingerprint"]) for track in tracks}
-    old = {name: landmarks for name, landmarks in heard.items() if name in standing}
-    links = find_links({name: landmarks for name, landmarks in heard.items() if name not in old}, old)
+    links = find_links({track["track_id"]: from_bytes(track["fingerprint"]) for track in tracks})
     return sorted({*same, *((link.first, link.second) for link in links)})
 
 
@@ -178,21 +179,26 @@ def _groups(tracks: Sequence[Mapping[str, Any]], group_of: Mapping[str, str]) ->
 def _split(
     tracks: Sequence[Mapping[str, Any]],
     grouping: Grouping,
-    standing: Mapping[str, Mapping[str, Any]],
+    standing: Mapping[str, Standing],
+    within: bool,
     config: IngestConfig,
 ) -> list[dict[str, Any]]:
-    """Give every track its split, old ones the one they had; one recording alone is cut into blocks."""
+    """Give every track its split, old ones the one they had; one recording alone is cut into blocks for good."""
     group_of = grouping.group_of
     groups = _groups(tracks, group_of)
     if len(groups) == 1:
-        first = min(tracks, key=lambda track: str(track["path"]))
+        first = min(tracks, key=lambda track: (track["track_id"] not in standing, track["path"]))
         n_segments = -(-first["n_samples"] // config.segment_samples)
         return [
             _split_row(first["track_id"], group_of, split, start, end)
             for split, start, end in split_blocks(n_segments, config.split)
         ]
-    taken = {group_of[name]: row["split"] for name, row in standing.items() if name in group_of}
-    split_of = split_groups(groups, config.split, taken)
+    if within:
+        raise InputError(
+            f"output {config.output}: is one recording cut into blocks, which other recordings cannot join: "
+            "ingest all of them into another output"
+        )
+    split_of = split_groups(groups, config.split, grouping.taken)
     ordered = sorted(track["track_id"] for track in tracks)
     return [_split_row(track_id, group_of, split_of[group_of[track_id]]) for track_id in ordered]
 

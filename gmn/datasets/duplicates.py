@@ -1,6 +1,6 @@
 """Which tracks are copies of one recording: the same landmarks, all at one difference of time.
 
-    fingerprints --sort by hash--> pairs of tracks at an offset --count--> candidates --compare whole--> links --> groups
+    fingerprints --sort by hash--> pairs at an offset --count--> candidates --compare whole--> links --> groups
 
 No step compares all tracks with all. A hash that many tracks share says little, and its pairs would be many: each
 track that has it is paired only with the next few that have it, which still chains the copies of one recording
@@ -21,7 +21,7 @@ from gmn.audio.fingerprint import FRAMES_PER_SECOND, Fingerprint
 
 LEAST_MATCHES = 6
 """Different hashes that two copies share at one offset, at the least."""
-LEAST_SHARE = 0.04
+LEAST_SHARE = 0.05
 """Of the hashes that either track has where they overlap."""
 LEAST_SECONDS = 1.5
 """From the first to the last of them; five seconds of common sound hold about four."""
@@ -69,12 +69,9 @@ def extend_groups(
     name of all; compare with `groups` to see which known tracks that touches.
     """
     joined = group_tracks({**groups, **{track: track for track in new}}, find_links(new, known))
-    named = set(groups.values())
-    # A newcomer may have the lesser name: the known group keeps its own.
     names: dict[str, str] = {}
-    for track in sorted(groups):
-        names[joined[track]] = min(names.get(joined[track], groups[track]), groups[track])
-    assert named >= set(names.values())
+    for track, group in groups.items():
+        names[joined[track]] = min(names.get(joined[track], group), group)
     return {track: names.get(group, group) for track, group in joined.items()}
 
 
@@ -105,8 +102,8 @@ def find_links(new: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint] 
     """Return the links among new tracks, and between them and known ones; not those among known tracks.
 
     Two tracks are linked where, at one difference of time to within 16 ms, they have in common at least 6 different
-    hashes, 6 % of those of the one that has fewer in the overlap, over at least 2 seconds. Of each pair only the offset
-    with the most matches is looked at.
+    hashes, 5 % of those of the one that has fewer in the overlap, over at least 1.5 seconds. Of each pair only the
+    offset with the most matches is looked at.
     """
     fingerprints = {**(known or {}), **new}
     tracks = sorted(fingerprints)
@@ -118,7 +115,7 @@ def find_links(new: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint] 
         matches, share, seconds = compare(fingerprints[tracks[a]], fingerprints[tracks[b]], offset)
         if matches >= LEAST_MATCHES and share >= LEAST_SHARE and seconds >= LEAST_SECONDS:
             links.append(Link(tracks[a], tracks[b], offset / FRAMES_PER_SECOND, matches, share))
-    return links
+    return sorted(links)
 
 
 def compare(a: Fingerprint, b: Fingerprint, offset: int) -> tuple[int, float, float]:
@@ -131,26 +128,20 @@ def compare(a: Fingerprint, b: Fingerprint, offset: int) -> tuple[int, float, fl
     if not len(a) or not len(b):
         return 0, 0.0, 0.0
     limit = min(a[-1, 0], b[-1, 0])
-    a, b = (x[x[:, 0] <= limit].astype(np.int64) for x in (a, b))
-    times_a, times_b = a[:, 1], b[:, 1] + offset
-    start = max(times_a.min(), times_b.min()) - _SLACK
-    end = min(times_a.max(), times_b.max()) + _SLACK
-    a, times_a = _within(a, times_a, start, end)
-    b, times_b = _within(b, times_b, start, end)
-    at = np.concatenate([(b[:, 0] << 32) + times_b + slack for slack in range(-_SLACK, _SLACK + 1)])
-    hit = np.isin((a[:, 0] << 32) + times_a, at)
+    hashes_a, times_a = a[a[:, 0] <= limit].astype(np.int64).T
+    hashes_b, times_b = b[b[:, 0] <= limit].astype(np.int64).T
+    if not hashes_a.size or not hashes_b.size:
+        return 0, 0.0, 0.0
+    times_b = times_b + offset
+    start, end = max(times_a.min(), times_b.min()) - _SLACK, min(times_a.max(), times_b.max()) + _SLACK
+    inside_a, inside_b = ((times >= start) & (times <= end) for times in (times_a, times_b))
+    near_b = [(hashes_b << 32) + times_b + slack for slack in range(-_SLACK, _SLACK + 1)]
+    hit = np.isin((hashes_a << 32) + times_a, np.concatenate(near_b))
     if not hit.any():
         return 0, 0.0, 0.0
-    matches = len(np.unique(a[hit, 0]))
-    fewer = min(len(np.unique(a[:, 0])), len(np.unique(b[:, 0])))
+    matches = np.unique(hashes_a[hit]).size
+    fewer = min(np.unique(hashes_a[inside_a]).size, np.unique(hashes_b[inside_b]).size)
     return matches, matches / max(fewer, matches), float(np.ptp(times_a[hit])) / FRAMES_PER_SECOND
-
-
-def _within(
-    rows: npt.NDArray[np.int64], times: npt.NDArray[np.int64], start: int, end: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    inside = (times >= start) & (times <= end)
-    return rows[inside], times[inside]
 
 
 def _candidates(fingerprints: list[Fingerprint], fresh: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
@@ -160,6 +151,11 @@ def _candidates(fingerprints: list[Fingerprint], fresh: npt.NDArray[np.bool_]) -
         return
     rows = np.concatenate(fingerprints)
     track = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)
+    if not fresh.all():  # of the known tracks, only hashes that a new one may have matter: their low bits tell most
+        sieve = np.zeros(1 << 24, bool)
+        sieve[rows[fresh[track], 0] & 0xFFFFFF] = True
+        kept = sieve[rows[:, 0] & 0xFFFFFF]
+        rows, track = rows[kept], track[kept]
     order = np.argsort(rows[:, 0].astype(np.uint64) << np.uint64(32) | track, kind="stable")
     hashes, times, track = rows[order, 0], rows[order, 1], track[order]
     del rows, order

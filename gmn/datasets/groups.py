@@ -32,6 +32,14 @@ def check_rule(rule: str) -> None:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where a track of an earlier ingest stands."""
+
+    group: str
+    split: str
+
+
+@dataclass(frozen=True)
 class Grouping:
     """Which tracks stay together."""
 
@@ -41,38 +49,45 @@ class Grouping:
     """Newcomers, by track_id, that would have joined tracks of two splits."""
     rule: str
     """The rule that was used."""
+    taken: dict[str, str]
+    """Groups that stand in a split already."""
 
 
 def group_tracks(
     members: Sequence[Member],
     rule: str,
     copies: Sequence[tuple[str, str]],
-    split_of: Mapping[str, str] | None = None,
+    standing: Mapping[str, Standing] | None = None,
 ) -> Grouping:
     """Group tracks: those of one key by the rule, and those that hold one recording, whatever the rule.
 
-    `copies` are pairs of track_ids that hold one recording; `split_of` says where the tracks of an earlier ingest stand:
-    these come first and stay, and a newcomer that matches two splits is left out. Artists that would leave fewer than
-    three groups, as in a collection of one artist, give way to tracks. A group is named after its first key, so that
-    its name depends on its members and not on their order.
+    `copies` are pairs of track_ids that hold one recording; `standing` says where the tracks of an earlier ingest
+    stand: these keep their group and split, and a newcomer that matches two splits is left out. Artists that would
+    leave fewer than three groups, as in a collection of one artist, give way to tracks. A group is named after its
+    first key, so that its name depends on its members and not on their order; one that stands keeps its name.
     """
-    split_of, groups = split_of or {}, _Groups()
+    standing, groups = standing or {}, _Groups()
     mates: dict[str, list[str]] = defaultdict(list)
     for a, b in copies:
-        mates[a].append(b)
-        mates[b].append(a)
+        if not (a in standing and b in standing):  # how these stand has been decided
+            mates[a].append(b)
+            mates[b].append(a)
+    for stands in standing.values():
+        groups.place(stands.group, stands.split)
     keys: dict[str, str] = {}
     bridging = []
-    for member in sorted(members, key=lambda member: (member.track_id not in split_of, member.track_id)):
+    for member in sorted(members, key=lambda member: (member.track_id not in standing, member.track_id)):
         own = [_key(member, rule), *(keys[mate] for mate in mates[member.track_id] if mate in keys)]
-        if groups.join(own, split_of.get(member.track_id)):
+        if member.track_id in standing:
+            own.append(standing[member.track_id].group)
+        if groups.join(own):
             keys[member.track_id] = own[0]
         else:
             bridging.append(member.track_id)
     group_of = {track_id: groups.root(key) for track_id, key in keys.items()}
-    if rule == "artist" and not split_of and len(set(group_of.values())) < min(FEWEST, len(members)):
+    if rule == "artist" and not standing and len(set(group_of.values())) < min(FEWEST, len(members)):
         return group_tracks(members, "track", copies)
-    return Grouping(group_of, bridging, rule)
+    return Grouping(group_of, bridging, rule, groups.taken)
 
 
 def conflicts(members: Sequence[Member], copies: Sequence[tuple[str, str]]) -> list[list[str]]:
@@ -93,11 +108,19 @@ def _key(member: Member, rule: str) -> str:
 
 
 class _Groups:
-    """Keys joined into groups (union-find), each group bearing its smallest key and at most one split."""
+    """Keys joined into groups (union-find), each named after its smallest key and with at most one split.
+
+    Of keys that have been placed in a split the smallest names the group.
+    """
 
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
-        self._split: dict[str, str] = {}
+        self.taken: dict[str, str] = {}
+        """Group -> split, of those that have one."""
+
+    def place(self, key: str, split: str) -> None:
+        """Put a group that stands by itself into a split."""
+        self.taken[self.root(key)] = split
 
     def root(self, key: str) -> str:
         """Return the name of a key's group."""
@@ -107,14 +130,12 @@ class _Groups:
             key = self._parent[key]
         return key
 
-    def join(self, keys: Sequence[str], split: str | None) -> bool:
+    def join(self, keys: Sequence[str]) -> bool:
         """Join the groups of some keys; does nothing and returns False where they belong to different splits."""
-        roots = sorted({self.root(key) for key in keys})
-        splits = {self._split[root] for root in roots if root in self._split} | ({split} if split else set())
-        if len(splits) > 1:
+        roots = sorted({self.root(key) for key in keys}, key=lambda root: (root not in self.taken, root))
+        if len({self.taken[root] for root in roots if root in self.taken}) > 1:
             return False
-        for root in roots:
+        for root in roots[1:]:
             self._parent[root] = roots[0]
-        if splits:
-            self._split[roots[0]] = splits.pop()
+            self.taken.pop(root, None)
         return True

@@ -18,7 +18,7 @@ from gmn.datasets.settings import IngestConfig
 from gmn.datasets.stage import ingest_chunk
 from gmn.datasets.walk import AudioSource
 from gmn.errors import InputError, RejectedError
-from gmn.storage import Folder
+from gmn.storage import Folder, writable
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
@@ -28,34 +28,40 @@ def ingest(config: IngestConfig, progress: Progress = lambda done, total: None) 
     """Write the dataset `config.output` from the audio in `config.source`, or finish one that was interrupted.
 
     Raises InputError before any worker starts where the source, the labels or the output cannot be used, afterwards
-    where no file could be read; RejectedError where `strict` and a file was rejected.
+    where no file could be read. `strict` is for `check_strict`, once the summary has been shown.
     """
     output = Folder(config.output)
-    AudioSource(config.source)
+    source = AudioSource(config.source)
     check_rule(config.split.group)
     _check_apart(config.source, output)
+    labeller = _labeller(config)
+    if not DATASET.whole(output) and next(source.walk(), None) is None:
+        raise InputError(f"source {config.source}: no audio in it (looked for {' '.join(SUFFIXES)})")
     request = config.model_dump(exclude={"output", "update", "strict"})
     with DATASET.claim(output, request) as whole:
         if whole and not config.update:
-            summary = IngestSummary(**DATASET.read(output)["counts"])
-        else:
-            summary = _ingest(config, output, whole, progress)
+            return IngestSummary(**DATASET.read(output)["counts"])
+        return _ingest(config, output, whole, labeller, progress)
+
+
+def check_strict(config: IngestConfig, summary: IngestSummary) -> None:
+    """Raise RejectedError where `strict` was asked for and a file was rejected."""
     if config.strict and summary.rejected:
         listed = ", ".join(f"{reason} {count}" for reason, count in summary.rejected.items())
         raise RejectedError(f"strict: {sum(summary.rejected.values())} of {summary.files} files rejected ({listed})")
-    return summary
 
 
-def _ingest(config: IngestConfig, output: Folder, whole: bool, progress: Progress) -> IngestSummary:
+def _labeller(config: IngestConfig) -> Labeller:
     group = config.split.group
-    labeller = Labeller(config.labels, group.removeprefix("column:") if group.startswith("column:") else None)
+    return Labeller(config.labels, group.removeprefix("column:") if group.startswith("column:") else None)
+
+
+def _ingest(config: IngestConfig, output: Folder, whole: bool, labeller: Labeller, progress: Progress) -> IngestSummary:
     known = _known(output) if whole else set()
     n_known, key = len(known), [config.sample_rate, config.segment_seconds]
     chunks = list(write_listing(config.source, output, labeller, key, known))
     n_files = sum(chunk.files for chunk in chunks)
-    if not n_files and not whole:
-        raise InputError(f"source {config.source}: no audio in it (looked for {' '.join(SUFFIXES)})")
-    labeller.check(n_files + n_known, config.source)
+    labeller.check(n_files + n_known)
     done = set((output / "manifest").names())
     todo = [chunk for chunk in chunks if f"{chunk.stem}.parquet" not in done]
     n_done = n_files - sum(chunk.files for chunk in todo)
@@ -76,10 +82,16 @@ def _run_chunks(todo: Sequence[Chunk], config: IngestConfig) -> Iterator[int]:
     source, output = Folder(config.source).address, Folder(config.output).address
     rate, samples = config.sample_rate, config.segment_samples
 
-    def run(row: dict[str, int]) -> dict[str, int]:
-        return {"files": ingest_chunk(todo[row["id"]], source, Folder(output), rate, samples)}
+    def run(row: dict[str, int]) -> dict[str, int | str]:
+        try:
+            with writable(config.output):
+                return {"files": ingest_chunk(todo[row["id"]], source, Folder(output), rate, samples), "error": ""}
+        except InputError as error:  # what Ray Data makes of it does not bring back the message
+            return {"files": 0, "error": str(error)}
 
     for row in runtime.ray_data().range(len(todo), override_num_blocks=len(todo)).map(run).iter_rows():
+        if row["error"]:
+            raise InputError(row["error"])
         yield row["files"]
 
 

@@ -73,6 +73,7 @@ class Labeller:
         self._rows: Mapping[str | int, Label] = {}
         self.warnings: list[str] = []
         self._met: set[str | int] = set()
+        self._first: str | None = None
         if group_column is not None and config.kind != "table":
             raise InputError(f"split.group=column:{group_column}: needs labels.kind=table, whose column it names")
         if config.kind == "table":
@@ -90,13 +91,14 @@ class Labeller:
             return Label()
         if self._config.kind == "folders":
             return Label(genre=_folder(path))
+        self._first = self._first or path
         key = path if self._config.kind == "table" else _emotify_id(path)
         if key in self._rows:
             self._met.add(key)
             return self._rows[key]
         return Label(genre=_folder(path)) if self._config.kind == "emotify" else Label()
 
-    def check(self, n_files: int, example: str) -> None:
+    def check(self, n_files: int) -> None:
         """Judge the label file once all files have been asked for; adds to the warnings what does not match.
 
         Raises InputError where it names none of the files.
@@ -105,7 +107,7 @@ class Labeller:
         if file is None or not n_files:
             return
         if not met:
-            raise InputError(f"labels.path {file}: names none of the {n_files} audio files (first: {example!r})")
+            raise InputError(f"labels.path {file}: names none of the {n_files} audio files (first: {self._first!r})")
         if named > met:
             self.warnings.append(f"{named - met} of the {named} tracks in {file} have no audio file")
         if n_files > met:
@@ -148,7 +150,7 @@ def _read_table(path: Path, genre_column: str, group_column: str | None) -> dict
     labels: dict[str | int, Label] = {}
     asked = [name for name in (genre_column, group_column) if name not in (None, "genre")]
     for row in _rows(path, ("path", *[name for name in asked if name])):
-        rated = all((row.get(name) or "").strip() for name in GEMS)
+        rated = row.keys() >= set(GEMS) and any(_text(row, name) for name in GEMS)
         labels[row["path"]] = Label(
             genre=_text(row, genre_column),
             emotion=tuple(_rate(path, row, name) for name in GEMS) if rated else None,

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from gmn.audio.fingerprint import SAMPLE_RATES
 from gmn.config import Config
 from gmn.datasets.labels import LabelsConfig
 from gmn.datasets.splits import SplitConfig
@@ -10,8 +11,8 @@ from gmn.datasets.splits import SplitConfig
 class IngestSettings(Config):
     """What ingest does with the audio."""
 
-    sample_rate: int = Field(16000, ge=1000, le=192000)
-    """Rate of the stored audio, in Hz."""
+    sample_rate: int = Field(16000, ge=SAMPLE_RATES[0], le=SAMPLE_RATES[1])
+    """Rate of the stored audio, in Hz; fingerprints need 4,000 to 96,000."""
     segment_seconds: float = Field(6.0, gt=0, le=600)
     """Length of a segment; a track's last one may be shorter."""
     labels: LabelsConfig = LabelsConfig()
@@ -35,4 +36,4 @@ class IngestConfig(IngestSettings):
     update: bool = False
     """Add what is new in the source to a dataset that is whole; what it had keeps its split."""
     strict: bool = False
-    """End with exit code 3, once the dataset is written, where a file was rejected."""
+    """End with exit code 3, once the dataset is written and told about, where a file was rejected."""

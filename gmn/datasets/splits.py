@@ -45,14 +45,23 @@ def split_groups(
     """
     # A genre of few groups fills the parts in this order.
     shares = {"train": 1 - config.validation - config.test, "test": config.test, "validation": config.validation}
-    return _stratify(groups, shares, config.seed, taken or {})
+    strata = _strata(groups).values()
+    return {name: part for stratum in strata for name, part in _fill(stratum, shares, config.seed, taken or {}).items()}
 
 
 def fold_groups(groups: Mapping[str, Group], config: SplitConfig) -> list[dict[str, str]]:
     """Split groups into k equal parts, stratified by genre; returns a split for each fold."""
     assert config.folds is not None
     k = config.folds
-    part_of = _stratify(groups, {str(part): 1 / k for part in range(k)}, config.seed, {})
+    part_of: dict[str, str] = {}
+    held = Counter({str(part): 0 for part in range(k)})
+    for _, stratum in sorted(_strata(groups).items()):
+        # A genre of few groups starts with the parts that other genres have left small.
+        shares = dict.fromkeys(sorted(held, key=lambda part: (held[part], int(part))), 1 / k)
+        chosen = _fill(stratum, shares, config.seed, {})
+        for name, part in chosen.items():
+            held[part] += stratum[name].tracks
+        part_of |= chosen
     role = {0: "test", 1: "validation"}
     return [{name: role.get((int(part) - fold) % k, "train") for name, part in part_of.items()} for fold in range(k)]
 
@@ -76,13 +85,11 @@ def split_blocks(n_segments: int, config: SplitConfig) -> list[tuple[str, int, i
     ]
 
 
-def _stratify(
-    groups: Mapping[str, Group], shares: Mapping[str, float], seed: int, taken: Mapping[str, str]
-) -> dict[str, str]:
+def _strata(groups: Mapping[str, Group]) -> dict[str, dict[str, Group]]:
     strata: dict[str, dict[str, Group]] = defaultdict(dict)
     for name, group in groups.items():
         strata[group.genre or ""][name] = group
-    return {name: part for stratum in strata.values() for name, part in _fill(stratum, shares, seed, taken).items()}
+    return strata
 
 
 def _fill(

@@ -9,7 +9,7 @@ One row for every input and model; an input that cannot be read is a row too, wi
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 

@@ -1,23 +1,25 @@
 """Ingest, with its decode stage in this process (one test goes through Ray)."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
 
 from gmn.datasets import ingest as ingest_module
+from gmn.datasets import listing
+from gmn.datasets.commit import IngestSummary
 from gmn.datasets.dataset import Dataset
-from gmn.datasets.ingest import IngestConfig, IngestSummary, ingest, list_audio
+from gmn.datasets.ingest import ingest
 from gmn.datasets.labels import GEMS, LabelsConfig
 from gmn.datasets.schemas import MANIFEST, SEGMENTS, SPLIT
+from gmn.datasets.settings import IngestConfig
 from gmn.datasets.splits import SplitConfig
+from gmn.datasets.walk import Found, walk
 from gmn.errors import InputError
 
 RATE = 8000
@@ -53,6 +55,13 @@ def manifest(config: IngestConfig) -> dict[str, dict[str, Any]]:
     return {row["path"]: row for row in Dataset(config.output).manifest().to_pylist()}
 
 
+def standing(config: IngestConfig) -> dict[str, tuple[str, str]]:
+    """Each path's group and split."""
+    dataset = Dataset(config.output)
+    path_of = {track.track_id: track.path for track in dataset.tracks}
+    return {path_of[row["track_id"]]: (row["group"], row["split"]) for row in dataset.split_rows()}
+
+
 def refusal(run: Ingest, config: IngestConfig) -> str:
     with pytest.raises(InputError) as caught:
         run(config)
@@ -70,7 +79,10 @@ def test_the_columns_are_those_of_version_1() -> None:
         "native_rate int32",
         "channels int16",
         "duration_seconds double",
+        "n_samples int64",
         "loudness_dbfs float",
+        "fingerprint binary",
+        "artist string",
         "genre string",
         "emotion list<item: float>",
         "n_annotators int32",
@@ -81,7 +93,8 @@ def test_the_columns_are_those_of_version_1() -> None:
     ]
     assert SEGMENTS.names == ["track_id", "segment_index", "n_valid_samples", "pcm"]
     assert [str(kind) for kind in SEGMENTS.types] == ["string", "int32", "int32", "binary"]
-    assert pa.schema([("track_id", pa.string()), ("split", pa.string())]) == SPLIT
+    assert SPLIT.names == ["track_id", "group", "split", "first_segment", "end_segment"]
+    assert [str(kind) for kind in SPLIT.types] == ["string", "string", "string", "int32", "int32"]
 
 
 def test_parts_have_the_columns_of_their_schema(dataset: Dataset) -> None:
@@ -95,7 +108,8 @@ def test_the_root_tells_all(dataset: Dataset) -> None:
     root = dataset.root
     assert (root["format"], root["version"]) == ("gmn.dataset", "1.0")
     assert root["labels"] == {"genre": sorted(root["labels"]["genre"]), "emotion": list(GEMS)}
-    assert len(root["manifest"]) == 2
+    assert len(root["manifest"]) == len(root["segments"]) == 1
+    assert list(root["splits"]) == ["default"]
     counts = root["counts"]
     assert (counts["files"], counts["tracks"], counts["segments"], counts["rejected"]) == (24, 24, 48, {})
     assert counts["splits"] == {"train": 16, "validation": 4, "test": 4}
@@ -118,13 +132,13 @@ def test_a_bad_file_among_good_ones_is_a_counted_row_with_its_reason(source: Pat
     assert row["bytes"] == 19
     assert row["detail"]
     assert "pop/bad.wav" not in [track.path for track in Dataset(config.output).tracks]
-    assert "files     10, of which rejected 2 (not_audio 1, empty 1)" in summary.lines()
+    assert "files     10, rejected: not_audio 1, empty 1" in summary.lines()
 
 
 def test_a_file_that_vanished_is_a_counted_row(source: Path, ingest_here: Ingest) -> None:
+    gone = Found("rock/gone.wav", 5)
     with pytest.MonkeyPatch.context() as patch:
-        listed = list_audio(source)
-        patch.setattr(ingest_module, "list_audio", lambda folder: [*listed, ("rock/gone.wav", 5)])
+        patch.setattr(listing, "walk", lambda address: [*walk(address), gone])
         summary = ingest_here(config_of(source))
     assert summary.rejected == {"unreadable": 1}
 
@@ -143,19 +157,18 @@ def test_exact_copies_share_their_group_and_split(source: Path, ingest_here: Ing
         shutil.copy(source / "rock" / f"{number}.wav", source / "pop" / f"copy{number}.wav")
     config = config_of(source, split=SplitConfig(seed=3))
     ingest_here(config)
-    rows, split_of = manifest(config), {track.path: track.split for track in Dataset(config.output).tracks}
+    rows, stands = manifest(config), standing(config)
     for number in range(4):
         original, copy = f"rock/{number}.wav", f"pop/copy{number}.wav"
-        assert rows[original]["group"] == rows[copy]["group"]
         assert rows[original]["track_id"] != rows[copy]["track_id"]
-        assert split_of[original] == split_of[copy]
-    assert len({row["group"] for row in rows.values()}) == 8
+        assert stands[original] == stands[copy]
+    assert len({group for group, _ in stands.values()}) == 8
 
 
 def test_a_rerun_does_only_what_is_missing_and_ends_alike(
     source: Path, ingest_here: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest_module, "CHUNK_FILES", 3)
+    monkeypatch.setattr(listing, "CHUNK_COST", 2.5 * listing.FILE_COST)
     config = config_of(source)
     summary = ingest_here(config)
     output = Path(config.output)
@@ -236,34 +249,12 @@ def test_a_source_without_audio_is_named(tmp_path: Path, ingest_here: Ingest, na
     assert "no audio in it (looked for .wav" in refusal(ingest_here, config_of(tmp_path / "audio"))
 
 
-def test_a_name_that_is_not_utf8_is_named(source: Path, ingest_here: Ingest) -> None:
-    """It once ended in a worker's UnicodeEncodeError."""
-    shutil.copy(source / "rock" / "0.wav", os.fsencode(source) + b"/rock/caf\xe9.wav")
-    assert r"the file name rock/caf\udce9.wav is not UTF-8" in refusal(ingest_here, config_of(source))
-
-
 def test_nothing_but_bad_files_is_an_error_each_time(tmp_path: Path, ingest_here: Ingest) -> None:
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "a.wav").write_bytes(b"no sound")
     for _ in range(2):
         message = refusal(ingest_here, config_of(tmp_path / "audio"))
         assert "none of its 1 audio files can be read (first: a.wav: not_audio: " in message
-
-
-def test_an_upper_case_suffix_is_audio(tmp_path: Path) -> None:
-    sing(tmp_path / "A.WAV", 0)
-    assert [path for path, _ in list_audio(tmp_path)] == ["A.WAV"]
-
-
-def test_a_chunk_is_bounded_in_files_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest_module, "CHUNK_FILES", 3)
-    monkeypatch.setattr(ingest_module, "CHUNK_BYTES", 100)
-    files = [
-        ingest_module.SourceFile(str(i), size, ingest_module.Label())
-        for i, size in enumerate([500, 1, 1, 1, 1, 98, 1, 1])
-    ]
-    chunks = ingest_module._chunks(files)
-    assert [[file.bytes for file in chunk] for chunk in chunks] == [[500], [1, 1, 1], [1, 98, 1], [1]]
 
 
 @pytest.mark.ray

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gmn.datasets.labels import GEMS, Label, LabelsConfig, label_files
+from gmn.datasets.labels import GEMS, Label, Labeller, LabelsConfig
 from gmn.errors import InputError
 
 RATES = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9")
@@ -20,6 +20,13 @@ def emotify(folder: Path, *rows: str) -> LabelsConfig:
     header = "track id, genre," + ",".join(f" {name}" for name in GEMS) + ", mood, liked"
     (folder / "data.csv").write_text("\n".join([header, *rows]) + "\n")
     return LabelsConfig(kind="emotify", path=str(folder / "data.csv"))
+
+
+def label_files(config: LabelsConfig, paths: list[str]) -> dict[str, Label]:
+    labeller = Labeller(config)
+    labels = {path: labeller(path) for path in paths}
+    labeller.check(len(paths))
+    return labels
 
 
 def refusal(config: LabelsConfig, *paths: str) -> str:
@@ -74,7 +81,7 @@ def test_a_row_that_ends_early_is_named(tmp_path: Path) -> None:
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:
-    assert "lacks the column path, genre" in refusal(table(tmp_path, header="n_annotators," + ",".join(GEMS)), "a.wav")
+    assert "lacks the column path" in refusal(table(tmp_path, header="n_annotators," + ",".join(GEMS)), "a.wav")
 
 
 def test_a_table_of_other_files_is_refused(tmp_path: Path) -> None:
@@ -90,7 +97,9 @@ def test_a_missing_label_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01", b'path,"' + b"x" * 200_000 + b'"\n'])
 def test_a_label_file_that_is_no_csv_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "labels.csv").write_bytes(content)
-    assert "not a CSV file" in refusal(LabelsConfig(kind="table", path=str(tmp_path / "labels.csv")), "a.wav")
+    assert "not a CSV or Parquet file" in refusal(
+        LabelsConfig(kind="table", path=str(tmp_path / "labels.csv")), "a.wav"
+    )
 
 
 def test_emotify_averages_the_annotations_of_a_track(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from gmn.evaluation.page import ClipCard, Curve, Figure, Ladder, Matrix, Report, Table, thinned, write_page
+from gmn.evaluation.page import Bars, ClipCard, Curve, Figure, Ladder, Matrix, Report, Table, thinned, write_page
 from gmn.evaluation.pictures import write_spectrogram
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -23,10 +23,11 @@ def full_report(clips):
     figures = [Figure("Genre obedience", "62 % (45-77)", "chance 25 %", "good"), Figure("Clips", "60")]
     ladder = Ladder("Ladder", "held out", [("uniform", 8.0), ("trigram", 4.34)], ("wavenet", 4.71), "bits")
     matrix = Matrix("Genre", ["pop", "rock"], ["pop", "rock", "none"], [[3, 1, 0], [0, 0, 0]])
+    bars = Bars("Genres", [("pop", 3), ("rock", 1)], "tracks", "what the tracks are")
     curve = Curve("Loss", "step", "bits", {"train": [(0, 8.0), (10, 5.0)], "validation": []})
     sources = Table("Sources", ["file", "bytes"], [["a/b.wav", "1,200"]])
     health = Table("Health", ["health"], [["ok"]], section="summary")
-    return Report("Library", "What came out.", figures, [ladder], [matrix], [curve], clips, [sources, health])
+    return Report("Library", "What came out.", figures, [ladder], [bars], [matrix], [curve], clips, [sources, health])
 
 
 def records(folder):
@@ -59,7 +60,7 @@ def test_a_full_report_has_its_sections_in_order(tmp_path):
     assert index == tmp_path / "index.html"
     page = Page(index)
     assert page.sections == ["summary", "clips", "obedience", "training", "provenance"]
-    for words in ("62 %", "(45-77)", "chance 25 %", "0.37 above trigram", "a/b.wav", "1,200"):
+    for words in ("62 %", "(45-77)", "chance 25 %", "0.37 above trigram", "a/b.wav", "1,200", "what the tracks are"):
         assert words in page.text
     assert sorted(file.name for file in tmp_path.iterdir()) == ["clips.js", "index.html"]
 
@@ -83,8 +84,9 @@ def test_names_cannot_become_markup(tmp_path):
     clip = replace(CLIP, clip_id=name, genre=name, predicted_genre=name, emotion=name, health=name, audio=f"a/{name}")
     ladder = Ladder(name, name, [(name, 8.0)], (name, 4.0), name)
     matrix = Matrix(name, [name], [name], [[1]], name, name)
+    bars = Bars(name, [(name, 1)], name, name)
     curve, table = Curve(name, name, name, {name: [(0, 1.0)]}), Table(name, [name], [[name]], name)
-    report = Report(name, name, [Figure(name, name, name)], [ladder], [matrix], [curve], [clip], [table])
+    report = Report(name, name, [Figure(name, name, name)], [ladder], [bars], [matrix], [curve], [clip], [table])
     page = Page(write_page(report, tmp_path))
     assert [tag for tag, _ in page.elements if tag == "script"] == ["script"] * 3
     pictures = [attrs for tag, attrs in page.elements if tag == "img"]

@@ -1,14 +1,18 @@
 """How the golden files were made; see README.md. Run by hand, when a format gets a new version, into a new folder."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
 
-from gmn.datasets.ingest import IngestConfig, SourceFile, _commit, _stem, ingest_chunk, list_audio
-from gmn.datasets.labels import GEMS, LabelsConfig, label_files
+from gmn.datasets.commit import commit
+from gmn.datasets.labels import GEMS, Labeller, LabelsConfig
+from gmn.datasets.listing import write_listing
+from gmn.datasets.settings import IngestConfig
+from gmn.datasets.stage import ingest_chunk
 from gmn.models.bundle import Bundle, load_bundle, save_bundle
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet, ResNetConfig
@@ -16,6 +20,7 @@ from gmn.models.wavenet import WaveNet, WaveNetConfig
 from gmn.storage import Folder
 
 RATE = 2000
+DATASET_RATE = 4000
 
 
 def make_audio(folder: Path) -> Path:
@@ -23,9 +28,9 @@ def make_audio(folder: Path) -> Path:
     rows = [",".join(["path", "genre", "n_annotators", *GEMS])]
     for i in range(6):
         genre = ("pop", "rock")[i % 2]
-        tone = 0.5 * np.sin(2 * np.pi * (110 + 40 * i) * np.arange(RATE // 2) / RATE)
+        tone = 0.5 * np.sin(2 * np.pi * (110 + 40 * i) * np.arange(DATASET_RATE // 2) / DATASET_RATE)
         (folder / genre).mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / genre / f"{i}.wav", tone, RATE, subtype="PCM_16")
+        soundfile.write(folder / genre / f"{i}.wav", tone, DATASET_RATE, subtype="PCM_16")
         rates = [round((i + 1) * (j + 1) / 60, 3) for j in range(9)]
         rows.append(",".join(map(str, [f"{genre}/{i}.wav", genre, 10 + i, *rates])))
     (folder / "pop" / "bad.wav").write_bytes(b"no sound")
@@ -34,14 +39,17 @@ def make_audio(folder: Path) -> Path:
 
 
 def make_dataset(output: Path, audio: Path) -> None:
-    """Ingest the tones at 2 kHz in segments of 0.3 s, without Ray."""
+    """Ingest the tones at 4 kHz in segments of 0.3 s, without Ray."""
     labels = LabelsConfig(kind="table", path=str(audio / "labels.csv"))
-    config = IngestConfig(source=str(audio), output=str(output), sample_rate=RATE, segment_seconds=0.3, labels=labels)
-    files = list_audio(audio)
-    label_of = label_files(labels, [path for path, _ in files])
-    chunk = [SourceFile(path, size, label_of[path]) for path, size in files]
-    ingest_chunk(chunk, _stem(chunk, config), config)
-    _commit(Folder(output), [_stem(chunk, config)], config)
+    config = IngestConfig(
+        source=str(audio), output=str(output), sample_rate=DATASET_RATE, segment_seconds=0.3, labels=labels
+    )
+    folder = Folder(output)
+    chunks = list(write_listing(config.source, folder, Labeller(labels), "golden", set()))
+    for chunk in chunks:
+        ingest_chunk(chunk, config.source, folder, config.sample_rate, config.segment_samples)
+    commit(folder, [chunk.stem for chunk in chunks], config, (), ())
+    shutil.rmtree(output / "listing")
 
 
 def make_bundles(folder: Path) -> None:

@@ -22,14 +22,14 @@ BUNDLES = ("wavenet", "resnet-genre", "resnet-emotion")
 
 def test_the_dataset_is_read() -> None:
     dataset = Dataset(str(V1 / "dataset"))
-    assert (dataset.sample_rate, dataset.genres) == (2000, ("pop", "rock"))
-    assert dataset.digest == "ec204a78c77966e5d5dd4c0fd947cab3ccd96bb28a643aa0f7ce0dbc6366cf3b"
+    assert (dataset.sample_rate, dataset.genres) == (4000, ("pop", "rock"))
+    assert dataset.digest == "68c4cdf0550a92a2db74bd0487945c931599ca8ab91b878b0057de62a8718d8d"
     assert [(track.path, track.genre, track.n_annotators) for track in dataset.tracks[:2]] == [
         ("pop/0.wav", "pop", 10),
         ("pop/2.wav", "pop", 12),
     ]
     assert dataset.tracks[0].emotion == pytest.approx([(j + 1) / 60 for j in range(9)], abs=1e-3)
-    assert Counter(track.split for track in dataset.tracks) == {"train": 2, "validation": 2, "test": 2}
+    assert Counter(row["split"] for row in dataset.split_rows()) == {"train": 2, "validation": 2, "test": 2}
     (rejected,) = (row for row in dataset.manifest().to_pylist() if row["status"] == "rejected")
     assert (rejected["path"], rejected["reason"]) == ("pop/bad.wav", "not_audio")
 
@@ -38,8 +38,8 @@ def test_its_samples_are_those_that_went_in() -> None:
     dataset = Dataset(str(V1 / "dataset"))
     track = dataset.tracks[0]
     reader = dataset.segments(tracks=[track.track_id])
-    assert [(s.index, s.n_samples) for s in reader.segments] == [(0, 600), (1, 400)]
-    tone = 0.5 * np.sin(2 * np.pi * 110 * np.arange(1000) / 2000)
+    assert [(s.index, s.n_samples) for s in reader.segments] == [(0, 1200), (1, 800)]
+    tone = 0.5 * np.sin(2 * np.pi * 110 * np.arange(2000) / 4000)
     np.testing.assert_allclose(np.concatenate([reader.pcm(0), reader.pcm(1)]) / 32768, tone, atol=2 / 32768)
 
 
@@ -77,4 +77,4 @@ def test_the_golden_files_are_of_todays_major_version() -> None:
 def test_the_golden_files_have_not_been_made_again() -> None:
     files = sorted(path for path in V1.rglob("*") if path.is_file() and path.suffix in (".parquet", ".safetensors"))
     sha = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    assert sha == "775b7db3143b7aafe0580496358a157ec6aa970a6458afe7dbb217f8516214d7"
+    assert sha == "b5b5f560fc6474e7224830e6d23adeb4acafd9d64333879d87af36aadd4aa11f"

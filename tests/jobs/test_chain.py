@@ -39,7 +39,7 @@ def music(call: Any, folder: Path) -> Path:
 def its_dataset(call: Any, folder: Path, music: Path) -> Path:
     ended = call(ingest.main, f"source={music}", f"output={folder}/dataset", *INGEST)
     assert ended.code == 0, ended.err
-    assert "files     12, of which rejected 0" in ended.out
+    assert "files     12, rejected: none" in ended.out
     assert ended.err == "ingest: 12 of 12 files\n"
     return folder / "dataset"
 

@@ -13,7 +13,7 @@ import soundfile
 from gmn import runtime
 from gmn.config import keys
 from gmn.datasets.dataset import Dataset
-from gmn.datasets.ingest import IngestConfig
+from gmn.datasets.settings import IngestConfig
 from gmn.errors import InputError
 from gmn.evaluation.evaluate import EvaluateConfig
 from gmn.generation.library import GenerateConfig

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from gmn.datasets.ingest import IngestConfig
 from gmn.datasets.library import CLIPS, LIBRARY, read_rows
+from gmn.datasets.settings import IngestConfig
 from gmn.storage import Folder
 
 CONFIG = """

@@ -99,7 +99,7 @@ def test_the_root_tells_the_models(bundles: Path, music: Path, tmp_path: Path) -
 
 def test_genre_probabilities_sum_to_one_and_the_label_is_the_largest(bundles: Path, music: Path) -> None:
     bundle = load_bundle(str(bundles / "resnet-genre"))
-    (row,) = judge(Input("a", str(music / "a.wav")), [bundle])
+    (row,) = judge(Input("a", str(music), "a.wav"), [bundle])
     assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-6)
     assert row["confidence"] == max(row["probabilities"])
     assert row["label"] == bundle.labels[int(np.argmax(row["probabilities"]))]
@@ -108,7 +108,7 @@ def test_genre_probabilities_sum_to_one_and_the_label_is_the_largest(bundles: Pa
 def test_an_emotion_stands_out_from_the_training_tracks(bundles: Path, music: Path) -> None:
     """The label is the rate that is largest once standardised; its confidence is the rate itself."""
     bundle = load_bundle(str(bundles / "resnet-emotion"))
-    (row,) = judge(Input("a", str(music / "a.wav")), [bundle])
+    (row,) = judge(Input("a", str(music), "a.wav"), [bundle])
     standing_out = (np.array(row["probabilities"]) - bundle.conditions.rate_mean) / bundle.conditions.rate_std
     assert row["label"] == GEMS[int(np.argmax(standing_out))]
     assert row["confidence"] == row["probabilities"][GEMS.index(row["label"])]
@@ -116,12 +116,12 @@ def test_an_emotion_stands_out_from_the_training_tracks(bundles: Path, music: Pa
 
 def test_the_shortest_sound_is_judged(bundles: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "blip.wav", np.array([0.5]), RATE)
-    (row,) = judge(Input("blip", str(tmp_path / "blip.wav")), [load_bundle(str(bundles / "resnet-genre"))])
+    (row,) = judge(Input("blip", str(tmp_path), "blip.wav"), [load_bundle(str(bundles / "resnet-genre"))])
     assert np.isfinite(row["probabilities"]).all()
 
 
 def test_a_file_that_went_away_is_rejected(bundles: Path, tmp_path: Path) -> None:
-    (row,) = judge(Input("gone", str(tmp_path / "gone.wav")), [load_bundle(str(bundles / "resnet-genre"))])
+    (row,) = judge(Input("gone", str(tmp_path), "gone.wav"), [load_bundle(str(bundles / "resnet-genre"))])
     assert (row["status"], row["reason"]) == ("rejected", "unreadable")
 
 
@@ -203,12 +203,13 @@ def test_a_library_in_an_object_store_is_labelled(
 ) -> None:
     store = pafs.SubTreeFileSystem(str(Path(library.output).parent), pafs.LocalFileSystem())
     opener = SimpleNamespace(from_uri=lambda uri: (store, uri.partition("://")[2].partition("?")[0]))
-    monkeypatch.setattr("gmn.storage.pafs", SimpleNamespace(**vars(pafs) | {"FileSystem": opener}))
+    for module_name in ("gmn.storage", "gmn.datasets.walk"):
+        monkeypatch.setattr(f"{module_name}.pafs", SimpleNamespace(**vars(pafs) | {"FileSystem": opener}))
     inputs = module.list_inputs("store://library?region=here")
-    assert inputs[0].file.startswith("store://library/audio/")
+    assert inputs[0].folder == "store://library?region=here"
     bundle = load_bundle(str(bundles / "resnet-genre"))
     assert judge(inputs[0], [bundle])[0]["status"] == "ok"
-    Path(library.output, inputs[0].file.removeprefix("store://library/").partition("?")[0]).unlink()
+    Path(library.output, inputs[0].path).unlink()
     assert judge(inputs[0], [bundle])[0]["reason"] == "unreadable"
 
 
