@@ -11,18 +11,19 @@ of constant difference of time. The share of the overlap is added here: tracks m
 places, copies agree throughout.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gmn.audio.fingerprint import FRAMES_PER_SECOND, Fingerprint
+from gmn.errors import InputError
 
 LEAST_MATCHES = 6
 """Different hashes that two copies share at one offset, at the least."""
 LEAST_SHARE = 0.05
-"""Of the hashes that either track has where they overlap."""
+"""Of the hashes in the overlap, those of the track with fewer."""
 LEAST_SECONDS = 1.5
 """From the first to the last of them; five seconds of common sound hold about four."""
 
@@ -52,63 +53,19 @@ class Link(NamedTuple):
     """Of the hashes in the overlap, those of the track with fewer, how many are in common."""
 
 
-def find_duplicates(fingerprints: Mapping[str, Fingerprint]) -> dict[str, str]:
-    """Return every track's group: the least name among the tracks that are, by any chain of links, copies of it.
-
-    Does not depend on the tracks' order.
-    """
-    return group_tracks({track: track for track in fingerprints}, find_links(fingerprints))
-
-
-def extend_groups(
-    groups: Mapping[str, str], known: Mapping[str, Fingerprint], new: Mapping[str, Fingerprint]
-) -> dict[str, str]:
-    """Return the groups of known and new tracks, where `groups` holds those of the known tracks.
-
-    A group keeps its name as it grows. Where newcomers link several known groups, the least of their names becomes the
-    name of all; compare with `groups` to see which known tracks that touches.
-    """
-    joined = group_tracks({**groups, **{track: track for track in new}}, find_links(new, known))
-    names: dict[str, str] = {}
-    for track, group in groups.items():
-        names[joined[track]] = min(names.get(joined[track], group), group)
-    return {track: names.get(group, group) for track, group in joined.items()}
-
-
-def group_tracks(groups: Mapping[str, str], links: Iterable[Link]) -> dict[str, str]:
-    """Join groups that are linked; a joined group takes the least name of a track or group in it."""
-    parent: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        root = name
-        while parent.setdefault(root, root) != root:
-            root = parent[root]
-        while parent[name] != root:
-            parent[name], name = root, parent[name]
-        return root
-
-    def join(a: str, b: str) -> None:
-        a, b = sorted((find(a), find(b)))
-        parent[b] = a
-
-    for track, group in groups.items():
-        join(track, group)
-    for link in links:
-        join(link.first, link.second)
-    return {track: find(track) for track in groups}
-
-
 def find_links(new: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint] | None = None) -> list[Link]:
     """Return the links among new tracks, and between them and known ones; not those among known tracks.
 
     Two tracks are linked where, at one difference of time to within 16 ms, they have in common at least 6 different
     hashes, 5 % of those of the one that has fewer in the overlap, over at least 1.5 seconds. Of each pair only the
-    offset with the most matches is looked at.
+    offset with the most matches is looked at. Sorted; does not depend on the order of the tracks.
+
+    Raises InputError for 2,097,152 tracks or more.
     """
     fingerprints = {**(known or {}), **new}
     tracks = sorted(fingerprints)
     if len(tracks) >= 1 << _TRACK_BITS:
-        raise ValueError(f"{len(tracks)} tracks are more than {1 << _TRACK_BITS} that can be told apart")
+        raise InputError(f"{len(tracks)} tracks: duplicates can be sought among fewer than {1 << _TRACK_BITS}")
     fresh = np.array([track in new for track in tracks], bool)
     links = []
     for a, b, offset in _candidates([fingerprints[track] for track in tracks], fresh):
