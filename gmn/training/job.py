@@ -95,6 +95,21 @@ def train(config: TrainWaveNet | TrainResNet, tick: Tick = lambda step, steps, v
         return TrainSummary(root["digest"], root["parameters"], root["test"])
 
 
+def check(config: TrainWaveNet | TrainResNet, dataset: Dataset) -> None:
+    """Check that a dataset has what a training needs.
+
+    Raises InputError where it has not.
+    """
+    if config.fit.batch_size % config.workers.count:
+        raise InputError(
+            f"fit.batch_size: {config.fit.batch_size} is not a multiple of workers.count={config.workers.count}"
+        )
+    if isinstance(config, TrainResNet):
+        classifier.open_readers(dataset, config.head)
+    else:
+        generator.open_readers(dataset)
+
+
 def _train(config: TrainWaveNet | TrainResNet, dataset: Dataset, output: Folder, run: tracking.Run, tick: Tick) -> None:
     started = time.time()
     average, found = _fit_on_ray(config, output, tick)
