@@ -79,7 +79,8 @@ def run_pipeline(config: PipelineConfig) -> str:
         for head in written.heads
     ]
     # What a later stage would refuse is refused before the long ones.
-    for training in (wavenet, *classifiers):
+    trainings: list[TrainWaveNet | TrainResNet] = [wavenet, *classifiers]
+    for training in trainings:
         check(training, written)
     _check_names(config.generate, written)
     _stage("train the generator", run_train, wavenet)
