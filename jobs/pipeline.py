@@ -23,7 +23,7 @@ from gmn.models.conditioning import Conditions
 from gmn.storage import Folder
 from gmn.training.classifier import ResNetSettings
 from gmn.training.generator import WaveNetSettings
-from gmn.training.job import TrainResNet, TrainWaveNet
+from gmn.training.job import TrainResNet, TrainWaveNet, check
 from jobs._job import run
 from jobs.classify import run_classify
 from jobs.corpus import CorpusConfig, CorpusSettings, run_corpus
@@ -72,13 +72,18 @@ def run_pipeline(config: PipelineConfig) -> str:
         _stage("corpus", run_corpus, CorpusConfig(output=source, **dict(config.corpus)))
         ingest["labels"] = LabelsConfig(kind="table", path=f"{source}/labels.csv")
     _stage("ingest", run_ingest, IngestConfig(source=source, output=dataset, **ingest))
-    _check_names(config.generate, Dataset(dataset))
+    written = Dataset(dataset)
     wavenet = TrainWaveNet(dataset=dataset, output=f"{out}/wavenet", **dict(config.wavenet))
-    _stage("train the generator", run_train, wavenet)
     classifiers = [
         TrainResNet(dataset=dataset, output=f"{out}/resnet-{head}", **(dict(config.resnet) | {"head": head}))
-        for head in Dataset(dataset).heads
+        for head in written.heads
     ]
+    # What a later stage would refuse is refused before the long ones.
+    trainings: list[TrainWaveNet | TrainResNet] = [wavenet, *classifiers]
+    for training in trainings:
+        check(training, written)
+    _check_names(config.generate, written)
+    _stage("train the generator", run_train, wavenet)
     for classifier in classifiers:
         _stage(f"train the {classifier.head} classifier", run_train, classifier)
     library = f"{out}/library"

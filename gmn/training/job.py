@@ -84,14 +84,7 @@ def train(config: TrainWaveNet | TrainResNet, tick: Tick = lambda step, steps, v
     Raises InputError before any worker starts where the dataset, the output or the settings cannot be used.
     """
     dataset, output = Dataset(config.dataset), Folder(config.output)
-    if config.fit.batch_size % config.workers.count:
-        raise InputError(
-            f"fit.batch_size: {config.fit.batch_size} is not a multiple of workers.count={config.workers.count}"
-        )
-    if isinstance(config, TrainResNet):
-        classifier.open_readers(dataset, config.head)
-    else:
-        generator.open_readers(dataset)
+    check(config, dataset)
     request = config.model_dump(mode="json", exclude={"output", "workers", "dataset"}) | {"dataset": dataset.digest}
     with BUNDLE.claim(output, request) as whole:
         if not whole:
@@ -100,6 +93,21 @@ def train(config: TrainWaveNet | TrainResNet, tick: Tick = lambda step, steps, v
                 _train(config, dataset, output, run, tick)
         root = BUNDLE.read(output)
         return TrainSummary(root["digest"], root["parameters"], root["test"])
+
+
+def check(config: TrainWaveNet | TrainResNet, dataset: Dataset) -> None:
+    """Check that a dataset has what a training needs.
+
+    Raises InputError where it has not.
+    """
+    if config.fit.batch_size % config.workers.count:
+        raise InputError(
+            f"fit.batch_size: {config.fit.batch_size} is not a multiple of workers.count={config.workers.count}"
+        )
+    if isinstance(config, TrainResNet):
+        classifier.open_readers(dataset, config.head)
+    else:
+        generator.open_readers(dataset)
 
 
 def _train(config: TrainWaveNet | TrainResNet, dataset: Dataset, output: Folder, run: tracking.Run, tick: Tick) -> None:

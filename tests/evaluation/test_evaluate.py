@@ -133,6 +133,18 @@ def test_the_page_shows_every_clip(library: Path, bundles: Path, dataset: Datase
     assert heard == [(i, 8) for i in range(1, 9)]
 
 
+def test_a_card_says_what_was_asked_and_heard(library: Path, bundles: Path, dataset: Dataset) -> None:
+    write_labels(library, bundles, "genre", ["rock", None])
+    write_labels(library, bundles, "emotion", ["power", "sadness"])
+    evaluate(make(library, dataset))
+    cards = (library.parent / "report" / "clips.js").read_text().removeprefix("window.gmnClips = ").rstrip(";\n")
+    first, second, third = json.loads(cards)[:3]
+    assert (first["genre"], first["predicted_genre"], first["genre_confidence"]) == ("chorale", "rock", 0.5)
+    assert (first["emotion"], first["predicted_emotion"], first["obeyed"]) == ("power", "power", False)
+    assert (second["predicted_genre"], second["predicted_emotion"], second["obeyed"]) == (None, "sadness", True)
+    assert (third["predicted_emotion"], third["obeyed"], third["seconds"]) == (None, None, 0.05)
+
+
 def test_shown_clips_are_spread_evenly_and_the_numbers_are_of_all(library: Path, dataset: Dataset) -> None:
     evaluate(make(library, dataset, show_clips=3))
     shown = {path.stem for path in (library.parent / "report" / "audio").iterdir()}

@@ -13,6 +13,10 @@ from gmn.datasets.labels import GEMS, Labeller, LabelsConfig
 from gmn.datasets.listing import write_listing
 from gmn.datasets.settings import IngestConfig
 from gmn.datasets.stage import ingest_chunk
+from gmn.generation import library
+from gmn.generation.library import GenerateConfig
+from gmn.labelling import classify
+from gmn.labelling.classify import ClassifyConfig
 from gmn.models.bundle import Bundle, load_bundle, save_bundle
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet, ResNetConfig
@@ -66,6 +70,23 @@ def make_bundles(folder: Path) -> None:
         save_bundle(Folder(folder / f"resnet-{head}"), bundle, "# golden\n")
 
 
+def make_library(folder: Path) -> None:
+    """Generate three clips of 0.05 s, and label them with both classifiers, without Ray."""
+    asked = {"clips": 3, "seconds": 0.05, "slots": 2, "emotions": ("power",)}
+    config = GenerateConfig(model=str(folder / "wavenet"), output=str(folder / "library"), **asked)
+    bundle = load_bundle(config.model)
+    grid = library._grid(config, bundle)
+    parts = [range(0, 2), range(2, 3)]
+    for part in parts:
+        library.generate_part(config, part, [grid[index] for index in part])
+    library._commit(config, bundle, Folder(config.output), [library._name(part) for part in parts])
+    judges = tuple(str(folder / f"resnet-{head}") for head in ("genre", "emotion"))
+    source = ClassifyConfig(models=judges, source=config.output)
+    labels, inputs = Folder(config.output) / "labels", classify.list_inputs(config.output)
+    classify.label_chunk(source, labels.uri, inputs, "part.parquet")
+    classify._commit(labels, classify._load(source), ["part.parquet"], len(inputs))
+
+
 @torch.no_grad()
 def logits(bundle: Path) -> list[float]:
     """Compute the last logits of a bundle's model on a given ramp of 60 samples."""
@@ -80,6 +101,7 @@ def make_all(folder: Path, audio: Path) -> None:
     """Write all golden files, and expected.json with what the models compute."""
     make_dataset(folder / "dataset", make_audio(audio))
     make_bundles(folder)
+    make_library(folder)
     expected = {name: logits(folder / name) for name in ("wavenet", "resnet-genre", "resnet-emotion")}
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
 

@@ -10,13 +10,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from gmn.audio.decode import read_mono
+from gmn.audio.write import read_tags
 from gmn.datasets.dataset import Dataset
 from gmn.datasets.labels import GEMS
+from gmn.datasets.library import CLIPS, LABEL_ROWS, LABELS, LIBRARY, read_rows
 from gmn.datasets.schemas import DATASET, MANIFEST, SEGMENTS, SPLIT
 from gmn.models.bundle import BUNDLE, load_bundle
+from gmn.models.conditioning import Conditions
+from gmn.storage import Folder, digest
 
 HERE = Path(__file__).parent
 V1 = HERE / "v1"
+KINDS = (".parquet", ".safetensors", ".flac")
 BUNDLES = ("wavenet", "resnet-genre", "resnet-emotion")
 
 
@@ -45,8 +51,15 @@ def test_its_samples_are_those_that_went_in() -> None:
 
 def test_its_columns_are_still_written() -> None:
     """A column that goes, or changes its type, breaks the readers that others wrote: that is a new major version."""
-    for folder, schema in (("manifest", MANIFEST), ("segments", SEGMENTS), ("splits", SPLIT)):
-        (file,) = (V1 / "dataset" / folder).iterdir()
+    schemas = {
+        "dataset/manifest": MANIFEST,
+        "dataset/segments": SEGMENTS,
+        "dataset/splits": SPLIT,
+        "library/clips": CLIPS,
+        "library/labels": LABEL_ROWS,
+    }
+    for folder, schema in schemas.items():
+        file = next((V1 / folder).rglob("*.parquet"))
         for field in pq.read_schema(file):
             assert schema.field(field.name) == field
 
@@ -68,13 +81,43 @@ def test_a_bundle_tells_what_it_is() -> None:
     assert load_bundle(str(V1 / "resnet-emotion"), "classifier").labels == GEMS
 
 
+def test_the_library_is_read() -> None:
+    root = LIBRARY.read(Folder(V1 / "library"))
+    rows = read_rows(Folder(V1 / "library"), root["clips"], CLIPS)
+    assert [(row["clip_id"], row["genre"], row["emotion"], row["index"]) for row in rows] == [
+        ("087508d64aa55503", "pop", "power", 0),
+        ("e74b753e83cea600", "rock", "power", 1),
+        ("685728010e3c3e8b", "pop", "power", 2),
+    ]
+    assert root["counts"]["clips"] == 3
+    assert Conditions.from_json(root["model"]["conditions"]).genres == ("pop", "rock")
+    for row in rows:
+        assert digest(Folder(V1 / "library").read_bytes(row["path"])) == row["digest"]
+        assert read_mono(V1 / "library" / row["path"], 2000).pcm.shape == (100,)
+        assert json.loads(read_tags(V1 / "library" / row["path"])["gmn"])["clip_id"] == row["clip_id"]
+
+
+def test_the_labels_are_read() -> None:
+    folder = Folder(V1 / "library" / "labels")
+    root = LABELS.read(folder)
+    assert [(model["head"], len(model["labels"])) for model in root["models"]] == [("genre", 2), ("emotion", 9)]
+    rows = read_rows(folder, root["parts"], LABEL_ROWS)
+    assert Counter((row["head"], row["label"], row["status"]) for row in rows) == {
+        ("genre", "pop", "ok"): 3,
+        ("emotion", "sadness", "ok"): 3,
+    }
+    assert rows[0]["probabilities"] == pytest.approx([0.53382, 0.46618], abs=1e-5)
+
+
 def test_the_golden_files_are_of_todays_major_version() -> None:
     """Where a format moves on, its readers of version 1 need golden files of the new version as well."""
     assert (DATASET.major, DATASET.minor) == (1, 0)
     assert (BUNDLE.major, BUNDLE.minor) == (1, 0)
+    assert (LIBRARY.major, LIBRARY.minor) == (1, 0)
+    assert (LABELS.major, LABELS.minor) == (1, 0)
 
 
 def test_the_golden_files_have_not_been_made_again() -> None:
-    files = sorted(path for path in V1.rglob("*") if path.is_file() and path.suffix in (".parquet", ".safetensors"))
+    files = sorted(path for path in V1.rglob("*") if path.is_file() and path.suffix in KINDS)
     sha = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    assert sha == "b5b5f560fc6474e7224830e6d23adeb4acafd9d64333879d87af36aadd4aa11f"
+    assert sha == "7e1aa5e4b0c19184b780d75810d824671376ee4453b1a26f07ef24ff31926bea"
