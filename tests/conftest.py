@@ -28,6 +28,9 @@ from gmn.storage import Folder
 
 RATE = 8000
 
+# Another number of threads rounds otherwise; and the tests share the cores with Ray's workers.
+torch.set_num_threads(1)
+
 Ingest = Callable[[IngestConfig], IngestSummary]
 
 

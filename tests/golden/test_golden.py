@@ -16,6 +16,7 @@ from gmn.datasets.dataset import Dataset
 from gmn.datasets.labels import GEMS
 from gmn.datasets.library import CLIPS, LABEL_ROWS, LABELS, LIBRARY, read_rows
 from gmn.datasets.schemas import DATASET, MANIFEST, SEGMENTS, SPLIT
+from gmn.evaluation.evaluate import REPORT, EvaluateSummary
 from gmn.models.bundle import BUNDLE, load_bundle
 from gmn.models.conditioning import Conditions
 from gmn.storage import Folder, digest
@@ -121,3 +122,9 @@ def test_the_golden_files_have_not_been_made_again() -> None:
     files = sorted(path for path in V1.rglob("*") if path.is_file() and path.suffix in KINDS)
     sha = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     assert sha == "7e1aa5e4b0c19184b780d75810d824671376ee4453b1a26f07ef24ff31926bea"
+
+
+def test_a_report_is_read() -> None:
+    summary = EvaluateSummary(**REPORT.read(Folder(V1 / "report"))["summary"])
+    assert (summary.clips, summary.healthy, summary.verdict) == (24, 24, "texture")
+    assert (summary.genre_obedience, summary.emotion_obedience) == (0.25, 0.125)

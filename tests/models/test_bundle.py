@@ -23,6 +23,7 @@ CONDITIONS = Conditions.fit(("pop", "rock"), [("pop", (0.5,) * 9), ("rock", (0.2
 
 LOAD = """
 import sys, torch
+torch.set_num_threads(1)
 from gmn.models.bundle import load_bundle
 given = torch.load(sys.argv[2])
 model = load_bundle(sys.argv[1]).model
