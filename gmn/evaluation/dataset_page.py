@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from gmn.datasets.dataset import Dataset
-from gmn.datasets.schemas import SPLITS
+from gmn.datasets.schemas import DATASET, SPLITS
 from gmn.evaluation.page import Bars, Figure, Report, Table, write_page
+
+PAGE = "summary.html"
 
 LISTED = 500
 """Rejected files that the page lists; the manifest has them all."""
@@ -19,10 +21,16 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def write_summary(dataset: Dataset) -> Path | None:
-    """Write summary.html into a local dataset; returns its path, or None where the dataset is not a local folder."""
+    """Write summary.html into a local dataset; returns its path, or None where the dataset is not a local folder.
+
+    A page that is as new as the dataset's root is left as it is.
+    """
     folder = dataset.folder.local
     if folder is None:
         return None
+    page, root = folder / PAGE, folder / DATASET.root
+    if page.exists() and page.stat().st_mtime_ns >= root.stat().st_mtime_ns:
+        return page
     columns = ["path", "genre", "duration_seconds", "loudness_dbfs", "codec", "status", "reason", "detail"]
     rows = dataset.manifest(columns).to_pylist()
     accepted = [row for row in rows if row["status"] == "ok"]
@@ -35,7 +43,7 @@ def write_summary(dataset: Dataset) -> Path | None:
         bars=_bars(counts, accepted),
         tables=[*_problems(counts, rejected), _settings(dataset)],
     )
-    return write_page(report, folder, "summary.html")
+    return write_page(report, folder, PAGE)
 
 
 def _figures(counts: Mapping[str, Any]) -> list[Figure]:
