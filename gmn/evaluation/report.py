@@ -47,13 +47,13 @@ def compose(findings: Findings, dataset: Dataset, cards: Sequence[ClipCard]) -> 
 
 def _figures(findings: Findings) -> list[Figure]:
     numbers, test = findings.numbers, findings.numbers["generator"]["test"]
-    best = min(test["ladder"].values())
+    rung, best = min(test["ladder"].items(), key=lambda item: item[1])
     healthy = numbers["health"].get("ok", 0)
     figures = [
         Figure(
             "Bits per sample",
             f"{test['bits']:.2f}",
-            f"{test['verdict']}: the best n-gram needs {best:.2f}",
+            f"{test['verdict']}: {rung} needs {best:.2f}",
             "good" if test["verdict"] != "noise" else "bad",
         ),
         Figure(
@@ -63,6 +63,16 @@ def _figures(findings: Findings) -> list[Figure]:
             "good" if healthy == numbers["clips"] else "warn",
         ),
     ]
+    for head, found in test.get("conditions", {}).items():
+        low, high = found["interval"]
+        figures.append(
+            Figure(
+                f"What knowing the {head} saves",
+                f"{found['gain']:.3f} bits",
+                f"95 %: {low:.3f} to {high:.3f}, on {found['tracks']} held-out tracks, against another track's {head}",
+                "good" if low > 0 else "warn",
+            )
+        )
     for head in ("genre", "emotion"):
         found = numbers["obedience"][head]
         if found["n"]:
@@ -98,7 +108,7 @@ def _ladder(generator: Mapping[str, Any]) -> Ladder:
         title="Bits per sample on held-out tracks",
         note=(
             "How many bits a sample costs under each model, on the same samples; less is better. "
-            "Above the best n-gram the clips are noise."
+            "Above the best n-gram the clips are noise; below linear prediction the model is ready."
         ),
         rungs=list(test["ladder"].items()),
         model=(generator["kind"], test["bits"]),

@@ -3,10 +3,12 @@
 N tracks or clips, C classes or columns. Classes are integers 0..C-1.
 """
 
+import math
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from gmn.errors import InputError
 
@@ -36,6 +38,25 @@ def wilson_interval(hits: int, n: int, confidence: float = 0.95) -> tuple[float,
     low = 0.0 if hits == 0 else (centre - half) / scale
     high = 1.0 if hits == n else (centre + half) / scale
     return low, high
+
+
+def mean_interval(values: npt.NDArray[np.floating], confidence: float = 0.95) -> tuple[float, float]:
+    """Return Student's t interval of the mean of N independent values, as (low, high); infinite for a single one.
+
+    mean -+ t s / sqrt(N), s the standard deviation with N - 1, t its quantile of (1 + confidence) / 2.
+
+    Raises InputError for values that are not [N], N >= 1.
+
+    >>> [round(bound, 3) for bound in mean_interval(np.array([1.0, 2.0, 3.0]))]
+    [-0.484, 4.484]
+    """
+    if values.ndim != 1 or values.size == 0:
+        raise InputError(f"no interval for the mean of values {list(values.shape)}: need [N], N > 0")
+    mean = float(values.mean())
+    if values.size == 1:
+        return -math.inf, math.inf
+    half = float(stdtrit(values.size - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(values.size))
+    return mean - half, mean + half
 
 
 def accuracy(target: Classes, predicted: Classes) -> float:

@@ -1,10 +1,12 @@
-"""A ladder of n-gram models over mu-law codes: what a generator's bits per sample are worth.
+"""A ladder of models over mu-law codes: what a generator's bits per sample are worth.
 
 A generator's loss says little by itself; the ladder gives it rungs, all measured on the same held-out codes:
 
     uniform (8 bits) > unigram (how loud it is) > bigram (that it moves slowly) > trigram (that it swings)
+        > linear prediction (the resonances of the moment; gmn/metrics/linear_prediction.py)
 
-A generator above the best rung has learned less than a table of triples, and its clips will be noise.
+A generator above the best n-gram has learned less than a table of triples, and its clips will be noise. Below linear
+prediction it knows more than any signal tells of itself by its last moments.
 """
 
 import math
@@ -19,6 +21,7 @@ from gmn.errors import InputError
 
 LEVELS = 256
 RUNGS = ("uniform", "unigram", "bigram", "trigram")
+LINEAR_PREDICTION = "linear prediction"
 
 _COUNTED = 1 << 22
 """Codes counted together: counting costs a pass over the table of triples."""
@@ -127,34 +130,42 @@ class NGramLadder:
 class Verdict:
     """What to expect of a generator's clips, and a sentence to show with it."""
 
-    word: Literal["noise", "texture"]
+    word: Literal["noise", "texture", "ready"]
     sentence: str
+
+
+EXPECT = {
+    "noise": "expect noise; train longer or on more audio.",
+    "texture": "expect sound with texture, though not yet music.",
+    "ready": "it predicts better than what adapts to the signal alone: ready to generate.",
+}
 
 
 def verdict(bits: float, ladder: Mapping[str, float]) -> Verdict:
     """Place a generator's held-out bits per sample on the ladder of the same codes.
 
     "noise": not below the best n-gram. "texture": below it, so it has learned what triples of samples do not show.
+    "ready": below linear prediction as well.
 
-    Raises InputError for bits that are not finite or an empty ladder.
+    Raises InputError for bits that are not finite or a ladder without an n-gram.
 
-    >>> verdict(4.1, {"uniform": 8.0, "trigram": 5.1}).word
+    >>> verdict(4.1, {"uniform": 8.0, "trigram": 5.1, "linear prediction": 3.9}).word
     'texture'
     """
-    if not math.isfinite(bits) or not ladder:
-        raise InputError(f"bits per sample is {bits}, on a ladder of {len(ladder)} rungs: needs a number and a ladder")
-    rung, best = min(ladder.items(), key=lambda item: item[1])
-    if bits < best:
-        return Verdict(
-            "texture",
-            f"{bits:.2f} bits per sample, {best - bits:.2f} below the {rung} ({best:.2f}): "
-            "expect sound with texture, though not yet music.",
-        )
-    return Verdict(
-        "noise",
-        f"{bits:.2f} bits per sample, {bits - best:.2f} above the {rung} ({best:.2f}): "
-        "expect noise; train longer or on more audio.",
+    n_grams = [rung for rung in RUNGS if rung in ladder]
+    if not math.isfinite(bits) or not n_grams:
+        raise InputError(f"bits per sample is {bits}, on a ladder of {len(n_grams)} n-grams: needs a number and one")
+    best = min(n_grams, key=ladder.__getitem__)
+    word: Literal["noise", "texture", "ready"] = "texture" if bits < ladder[best] else "noise"
+    compared = [best]
+    if word != "noise" and LINEAR_PREDICTION in ladder:
+        compared.append(LINEAR_PREDICTION)
+        word = "ready" if bits < ladder[LINEAR_PREDICTION] else "texture"
+    apart = " and ".join(
+        f"{abs(bits - ladder[rung]):.2f} {'below' if bits < ladder[rung] else 'above'} {rung} ({ladder[rung]:.2f})"
+        for rung in compared
     )
+    return Verdict(word, f"{bits:.2f} bits per sample, {apart}: {EXPECT[word]}")
 
 
 def _interpolate(counts: npt.NDArray[np.int64], lower: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

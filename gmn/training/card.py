@@ -42,4 +42,11 @@ def _judgement(head: str | None, test: dict[str, Any]) -> list[str]:
         each = ", ".join(f"{name} {r:.2f}" for name, r in test["r"].items())
         return [f"Pearson's r, mean over the rates, {test['mean_r']:.3f} on {test['tracks']} tracks: {each}."]
     ladder = ", ".join(f"{name} {bits:.2f}" for name, bits in test["ladder"].items())
-    return [f"{test['bits']:.3f} bits per sample on {test['tracks']} tracks ({ladder}). {test['sentence']}"]
+    lines = [f"{test['bits']:.3f} bits per sample on {test['tracks']} tracks ({ladder}). {test['sentence']}"]
+    for name, found in test.get("conditions", {}).items():
+        low, high = found["interval"]
+        lines.append(
+            f"Knowing a track's {name}, instead of being told another's, saves {found['gain']:.3f} bits per sample "
+            f"(95 %: {low:.3f} to {high:.3f}, {found['tracks']} tracks)."
+        )
+    return lines

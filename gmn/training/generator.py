@@ -1,8 +1,6 @@
 """Training a generator of raw audio: random windows, cross-entropy in bits, conditions dropped now and then."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -16,15 +14,12 @@ from gmn.audio.mulaw import encode_pcm16
 from gmn.config import Config
 from gmn.datasets.dataset import Dataset, SegmentReader
 from gmn.datasets.schemas import SPLITS
-from gmn.metrics.bits import NGramLadder, verdict
 from gmn.models.conditioning import Conditions
 from gmn.models.wavenet import WaveNet, WaveNetConfig
+from gmn.training.held_out import held_out_windows, judge, mean_bits
 from gmn.training.loop import FitSettings
 
 Codes = npt.NDArray[np.uint8]
-
-LADDER_SAMPLES = 20_000_000
-"""Training samples that the n-gram models are counted on, at most; spread evenly over the segments."""
 
 
 class WaveNetSettings(Config):
@@ -76,31 +71,12 @@ class GeneratorTask:
         return F.cross_entropy(logits.flatten(0, 1), codes[:, 1:].flatten()) / math.log(2)
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
-        """Return the bits per sample of a split: the mean over its tracks of each track's own mean.
-
-        The test split also gets the figures of the n-gram models, counted on the training tracks and judged on the very
-        same samples, and the verdict.
-        """
-        of_track: dict[str, list[float]] = defaultdict(list)
-        seen: dict[str, list[Codes]] = defaultdict(list)
+        """Return the bits per sample of the validation split, and all that `held_out.judge` says of the test split."""
         count = self.settings.evaluation_windows * (4 if split == "test" else 1)
-        for track_id, codes, condition in self._evaluation_windows(self.readers[split], count):
-            of_track[track_id].append(self._bits(model, codes, condition))
-            seen[track_id].append(codes[self._warm(codes) :])
-        bits = float(np.mean([np.mean(values) for values in of_track.values()]))
+        windows = held_out_windows(self.readers[split], count, self.settings.model.receptive_field)
         if split != "test":
-            return {"bits": bits}
-        ladder_model = NGramLadder.fit(self._ladder_codes())
-        per_track = [ladder_model.bits(windows) for windows in seen.values()]
-        ladder = {name: float(np.mean([track[name] for track in per_track])) for name in per_track[0]}
-        judged = verdict(bits, ladder)
-        return {
-            "bits": bits,
-            "tracks": len(of_track),
-            "ladder": ladder,
-            "verdict": judged.word,
-            "sentence": judged.sentence,
-        }
+            return {"bits": mean_bits(model, windows, self.conditions)}
+        return judge(model, windows, self.readers["train"], self.conditions, self.settings.seed)
 
     def _example(self, step: int, item: int) -> tuple[Codes, npt.NDArray[np.float32]]:
         """Draw the window and condition of one example, by (seed, step, item) alone."""
@@ -116,32 +92,3 @@ class GeneratorTask:
         keep = rng.random(2) >= self.settings.condition_dropout
         genre, emotion = track.genre if keep[0] else None, track.emotion if keep[1] else None
         return codes, self.conditions.vector(genre, emotion)
-
-    def _evaluation_windows(
-        self, reader: SegmentReader, count: int
-    ) -> Iterator[tuple[str, Codes, npt.NDArray[np.float32]]]:
-        """Take windows evenly over a split, from the middle of segments."""
-        length = self.settings.model.receptive_field + 4096
-        for index in sorted({int(i) for i in np.linspace(0, len(reader) - 1, count)}):
-            track, pcm = reader.segments[index].track, reader.pcm(index)
-            start = max(0, (len(pcm) - length) // 2)
-            if len(pcm) > 1:
-                condition = self.conditions.vector(track.genre, track.emotion)
-                yield track.track_id, encode_pcm16(pcm[start : start + length]), condition
-
-    def _warm(self, codes: Codes) -> int:
-        """Return how many first samples are context only: a receptive field, or half of a very short window."""
-        return min(self.settings.model.receptive_field, len(codes) // 2)
-
-    @torch.no_grad()
-    def _bits(self, model: nn.Module, codes: Codes, condition: npt.NDArray[np.float32]) -> float:
-        given = torch.from_numpy(codes).to(self.device, torch.long)[None]
-        logits = model(given[:, :-1], torch.from_numpy(condition)[None].to(self.device))
-        warm = self._warm(codes)
-        return F.cross_entropy(logits[0, warm - 1 :].float(), given[0, warm:]).item() / math.log(2)
-
-    def _ladder_codes(self) -> Iterator[Codes]:
-        reader = self.readers["train"]
-        each = max(2, LADDER_SAMPLES // len(reader))
-        for index in range(len(reader)):
-            yield encode_pcm16(reader.pcm(index)[:each])

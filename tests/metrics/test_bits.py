@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gmn.errors import InputError
 from gmn.metrics import bits as module
-from gmn.metrics.bits import RUNGS, NGramLadder, verdict
+from gmn.metrics.bits import LINEAR_PREDICTION, RUNGS, NGramLadder, verdict
 
 
 def walk(n_samples: int, seed: int) -> np.ndarray:
@@ -97,8 +97,16 @@ def test_verdict() -> None:
     assert verdict(5.6, ladder).word == "noise"
     noise = verdict(6.1, ladder)
     assert noise.word == "noise"
-    assert "6.10 bits per sample, 0.50 above the bigram (5.60)" in noise.sentence
-    assert "0.60 below the bigram" in verdict(5.0, ladder).sentence
-    for bits, rungs in ((math.nan, ladder), (3.0, {})):
-        with pytest.raises(InputError, match="needs a number and a ladder"):
+    assert "6.10 bits per sample, 0.50 above bigram (5.60)" in noise.sentence
+    assert "0.60 below bigram" in verdict(5.0, ladder).sentence
+    for bits, rungs in ((math.nan, ladder), (3.0, {}), (3.0, {LINEAR_PREDICTION: 4.0})):
+        with pytest.raises(InputError, match="needs a number and one"):
             verdict(bits, rungs)
+
+
+def test_ready_is_below_linear_prediction_as_well() -> None:
+    ladder = {"uniform": 8.0, "trigram": 5.0, LINEAR_PREDICTION: 4.0}
+    assert [verdict(bits, ladder).word for bits in (5.0, 4.0, 3.99)] == ["noise", "texture", "ready"]
+    assert "0.50 below trigram (5.00) and 0.50 above linear prediction (4.00)" in verdict(4.5, ladder).sentence
+    # Where the signal has no resonance, the n-gram is the higher rung.
+    assert verdict(4.5, ladder | {"trigram": 3.5}).word == "noise"

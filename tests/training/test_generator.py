@@ -10,9 +10,10 @@ import torch
 
 from gmn.audio.mulaw import encode_pcm16
 from gmn.datasets.dataset import Dataset
-from gmn.metrics.bits import RUNGS
+from gmn.metrics.bits import LINEAR_PREDICTION, RUNGS
 from gmn.models.wavenet import WaveNetConfig
 from gmn.training.generator import GeneratorTask, WaveNetSettings
+from gmn.training.held_out import held_out_windows
 from gmn.training.loop import Fit, FitSettings
 
 CPU = torch.device("cpu")
@@ -30,6 +31,8 @@ SETTINGS = WaveNetSettings(
     window_samples=400,
     evaluation_windows=6,
 )
+
+RECEPTIVE_FIELD = SETTINGS.model.receptive_field
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +140,11 @@ def test_the_tables_come_from_the_training_tracks_alone(dataset: Dataset, task: 
 
 
 def test_a_uniform_model_is_judged_at_eight_bits(task: GeneratorTask) -> None:
-    class Uniform(torch.nn.Module):
+    class Uniform(torch.nn.Embedding):
         def forward(self, codes: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
             return torch.zeros(*codes.shape, 256)
 
-    assert task.evaluate(Uniform(), "validation") == {"bits": pytest.approx(8)}
+    assert task.evaluate(Uniform(1, 1), "validation") == {"bits": pytest.approx(8)}
 
 
 def test_a_model_that_sees_the_answer_is_judged_at_zero_bits(task: GeneratorTask) -> None:
@@ -150,8 +153,9 @@ def test_a_model_that_sees_the_answer_is_judged_at_zero_bits(task: GeneratorTask
     class Oracle(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            windows = task._evaluation_windows(task.readers["validation"], SETTINGS.evaluation_windows)
-            self.answers = [torch.from_numpy(codes).long() for _, codes, _ in windows]
+            windows = held_out_windows(task.readers["validation"], SETTINGS.evaluation_windows, RECEPTIVE_FIELD)
+            self.answers = [torch.from_numpy(window.codes).long() for window in windows]
+            self.anywhere = torch.nn.Parameter(torch.zeros(()))
 
         def forward(self, codes: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
             (answer,) = (a for a in self.answers if torch.equal(a[:-1], codes[0]))
@@ -162,10 +166,11 @@ def test_a_model_that_sees_the_answer_is_judged_at_zero_bits(task: GeneratorTask
 
 def test_the_test_split_gets_a_ladder_and_a_verdict(task: GeneratorTask) -> None:
     judged = task.evaluate(task.model, "test")
-    assert set(judged) == {"bits", "tracks", "ladder", "verdict", "sentence"}
-    assert tuple(judged["ladder"]) == RUNGS
+    assert set(judged) == {"bits", "tracks", "ladder", "verdict", "sentence", "conditions"}
+    assert tuple(judged["ladder"]) == (*RUNGS, LINEAR_PREDICTION)
     assert judged["ladder"]["uniform"] == pytest.approx(8)
     assert judged["ladder"]["trigram"] < judged["ladder"]["unigram"] < 8
+    assert judged["ladder"]["linear prediction"] < judged["ladder"]["bigram"]
     assert judged["tracks"] == 4
     assert judged["verdict"] == "noise"
     assert math.isfinite(judged["bits"])
