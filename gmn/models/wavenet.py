@@ -9,6 +9,7 @@ Each layer (section 2.3) sees its input at t, t - d, ..., t - (K - 1) d; before 
     z = tanh(W_f * x + V_f c) . sigmoid(W_g * x + V_g c)        x <- x + W_r z        skip <- skip + W_s z
 
 The logits at t are those of the sample at t + 1. The condition c adds a bias to every gate (section 2.5, global).
+`Layer` is the readable definition of one; training takes the same steps in gmn/models/gated_stack.py.
 Departures: an embedding takes the place of the paper's first causal convolution; channels lie last, where matrix
 products of this size run as plain GEMMs on a CPU.
 """
@@ -22,6 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gmn.config import Config
+from gmn.models.gated_stack import gated_stack
 
 CLASSES = 256
 
@@ -112,9 +114,17 @@ class WaveNet(nn.Module):
 
     def forward(self, codes: Tensor, condition: Tensor) -> Tensor:
         """Map codes [B, T], integers 0..255, and conditions [B, C] to the logits [B, T, 256] of the codes at t + 1."""
-        x = self.embedding(codes)
-        gated = []
-        for layer in self.stack:
-            x, z = layer(x, condition)
-            gated.append(z)
-        return self.head(F.linear(torch.cat(gated, dim=-1), self.skip_weight(), self.skip_bias))
+        # Time first, for the stack and the head; the result is a view of that.
+        stack = self.stack
+        taps = [layer.taps.weight.unflatten(1, (layer.kernel_size, -1)).movedim(1, 0) for layer in stack]
+        skips = gated_stack(
+            self.embedding(codes.T),
+            torch.stack([layer.condition(condition) + layer.taps.bias for layer in stack]),
+            torch.stack(taps),
+            torch.stack([layer.residual.weight for layer in stack]),
+            torch.stack([layer.residual.bias for layer in stack]),
+            self.skip_weight(),
+            self.skip_bias,
+            self.config.dilations,
+        )
+        return self.head(skips).transpose(0, 1)

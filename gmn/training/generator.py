@@ -68,7 +68,7 @@ class GeneratorTask:
         codes = torch.from_numpy(np.stack([codes for codes, _ in examples])).to(self.device, torch.long)
         conditions = torch.from_numpy(np.stack([condition for _, condition in examples])).to(self.device)
         logits = self.model(codes[:, :-1], conditions)
-        return F.cross_entropy(logits.flatten(0, 1), codes[:, 1:].flatten()) / math.log(2)
+        return F.cross_entropy(logits.transpose(0, 1).flatten(0, 1), codes[:, 1:].T.flatten()) / math.log(2)
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
         """Return the bits per sample of the validation split, and all that `held_out.judge` says of the test split."""
