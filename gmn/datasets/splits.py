@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gmn.config import Config
+from gmn.datasets.schemas import SPLITS
 from gmn.storage import digest
 
 
@@ -24,6 +25,15 @@ class SplitConfig(Config):
     itself; track; folder: all that lies in one folder; column:NAME: by that column of the label table."""
     folds: int | None = Field(None, ge=3, le=100)
     """Write k-fold splits fold-0 .. fold-(k-1) as well; in fold-i, part i is the test and part i + 1 the validation."""
+    lists: tuple[str, ...] | None = None
+    """Split by published lists, not by draw: three text files, for train, validation and test, with a path a line; or
+    gtzan: GTZAN's fault-filtered split, as torchaudio has it. What no list names gets no split."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "SplitConfig":
+        if self.lists is not None and self.lists != ("gtzan",) and len(self.lists) != len(SPLITS):
+            raise ValueError(f"split.lists needs three files, for {', '.join(SPLITS)}, or gtzan")
+        return self
 
 
 @dataclass(frozen=True)
