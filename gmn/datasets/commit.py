@@ -65,7 +65,7 @@ class IngestSummary:
         ]
         said += [f"gone      {path}" for path in self.removed[:SHOWN]]
         said += [f"conflict  one recording, several genres: {', '.join(paths)}" for paths in self.conflicts[:SHOWN]]
-        said += [f"leak      one recording, in two splits: {', '.join(paths)}" for paths in self.bridges[:SHOWN]]
+        said += [f"bridge    one recording, in two splits: {', '.join(paths)}" for paths in self.bridges[:SHOWN]]
         return said + [f"warning   {warning}" for warning in self.warnings]
 
 

@@ -46,7 +46,7 @@ def ingest(config: IngestConfig, progress: Progress = lambda done, total: None) 
         try:
             return _ingest(config, output, whole, labeller, lists, progress)
         except InputError:
-            # The request may be what is wrong. What was decoded fits another one where its name says so.
+            # The request may be what is wrong. Parts are named by what they are made of: a corrected one goes on.
             if not whole:
                 DATASET.release(output)
             raise

@@ -41,7 +41,7 @@ class LabelsConfig(Config):
     CSV or Parquet file with a row a path and any of genre, the nine GEMS rates and n_annotators; emotify: Emotify's
     raw annotations, data.csv; none."""
     path: str | None = None
-    """The label file, for table and emotify. With folders or gtzan: a table of all but the genre."""
+    """The label file, for table and emotify. With folders or gtzan: a table of what stands beside their genre."""
     genre_column: str = "genre"
     """The label file's column that is taken for the genre."""
 
@@ -176,7 +176,7 @@ def _read_table(path: Path, genre_column: str, group_column: str | None) -> dict
     held = {name for name in (genre_column, group_column, *GEMS) if rows and name in rows[0]}
     lacking = [name for name in GEMS if name not in held]
     if rows and not held:
-        raise InputError(f"labels.path {path}: holds no labels; it has {', '.join(rows[0])}")
+        raise InputError(f"labels.path {path}: holds no labels; it has {', '.join(filter(None, rows[0]))}")
     if 0 < len(lacking) < len(GEMS):
         raise InputError(f"labels.path {path}: has some of the nine rates, but lacks {', '.join(lacking)}")
     for row in rows:

@@ -43,7 +43,7 @@ def split_tracks(
         held = "one recording, which is cut into blocks" if len(groups) == 1 else f"{len(groups)} groups of tracks"
         raise InputError(
             f"split.folds={config.split.folds}: each fold needs a group of tracks to test on; source {config.source} "
-            f"holds {held} (by {grouping.rule} and copies): leave split.folds out"
+            f"holds {held} (by {grouping.rule} and copies): ask for fewer folds or none"
         )
     tables: dict[str, Rows] = {}
     if lists is not None:

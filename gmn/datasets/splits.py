@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from gmn.config import Config
 from gmn.datasets.schemas import SPLITS
@@ -29,11 +29,12 @@ class SplitConfig(Config):
     """Split by published lists, not by draw: three text files, for train, validation and test, with a path a line; or
     gtzan: GTZAN's fault-filtered split, as torchaudio has it. What no list names gets no split."""
 
-    @model_validator(mode="after")
-    def _check(self) -> "SplitConfig":
-        if self.lists is not None and self.lists != ("gtzan",) and len(self.lists) != len(SPLITS):
-            raise ValueError(f"split.lists needs three files, for {', '.join(SPLITS)}, or gtzan")
-        return self
+    @field_validator("lists")
+    @classmethod
+    def _check_lists(cls, lists: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if lists is not None and lists != ("gtzan",) and len(lists) != len(SPLITS):
+            raise ValueError(f"needs three files, for {', '.join(SPLITS)}, or gtzan")
+        return lists
 
 
 @dataclass(frozen=True)

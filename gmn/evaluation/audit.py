@@ -149,7 +149,7 @@ def to_lines(found: Audit) -> list[str]:
         f"copies    {found.copies} tracks hold a recording that another holds as well; {found.groups} groups",
     ]
     lines += [f"conflict  {' and '.join(pair)} hold one recording under different genres" for pair in found.conflicts]
-    lines += [f"bridge    {' and '.join(pair)} hold one recording, and stand in two splits" for pair in found.bridges]
+    lines += [f"bridge    {' and '.join(pair)} hold one recording, in two splits" for pair in found.bridges]
     if found.ceilings:
         top = ", ".join(f"{name} {r:.2f}" for name, r in found.ceilings.items())
         lines.append(f"ceilings  on r, from the annotators' split-half agreement: {top}")

@@ -131,7 +131,7 @@ def test_no_labels_read_no_file() -> None:
 
 def test_a_table_without_labels_is_refused(tmp_path: Path) -> None:
     """It once made a dataset without labels."""
-    message = refusal(table(tmp_path, "a.wav,5", header="path,year"), "a.wav")
+    message = refusal(table(tmp_path, "a.wav,5,more", header="path,year"), "a.wav")
     assert message == f"labels.path {tmp_path}/labels.csv: holds no labels; it has path, year"
 
 

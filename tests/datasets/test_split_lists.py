@@ -83,7 +83,7 @@ def test_a_track_of_two_lists_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lists", [("a",), ("a", "b"), ("gtzan", "b"), ()])
 def test_lists_are_three_files_or_gtzan(lists: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=r"split.lists needs three files, for train, validation, test, or gtzan"):
+    with pytest.raises(ValueError, match="needs three files, for train, validation, test, or gtzan"):
         SplitConfig.model_validate({"lists": lists})
 
 
