@@ -6,7 +6,7 @@ Processing 10). No licence is stated. gmn brings neither its audio nor a list of
 Known faults. [1] Sturm 2012, An analysis of the GTZAN music genre dataset (MIRUM). [2] Sturm 2013, The GTZAN dataset:
 its contents, its faults, their effects on evaluation, and its future use (arXiv:1306.1461), a catalogue of them.
 
-- Repetitions: 7.2 % of the excerpts come from one recording with another, of which 5 % are exact copies [1].
+- Repetitions: 7.2 % of the excerpts share a recording with another; 5 % of the excerpts are exact copies [1].
 - Mislabellings: 10.6 % of the excerpts [1].
 - Distortions in some excerpts [1, 2].
 - No artist is named in the files [2]. [1] made an index of artists and titles; as a label table by path, it groups:

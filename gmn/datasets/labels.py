@@ -173,7 +173,7 @@ def _rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
 def _read_table(path: Path, genre_column: str, group_column: str | None) -> dict[str | int, Label]:
     labels: dict[str | int, Label] = {}
     rows = _rows(path, ("path", *[name for name in (genre_column, group_column) if name not in (None, "genre")]))
-    held = {name for name in (genre_column, group_column, *GEMS) if rows and name in rows[0]}
+    held = {name for name in (genre_column, group_column, *GEMS) if name and rows and name in rows[0]}
     lacking = [name for name in GEMS if name not in held]
     if rows and not held:
         raise InputError(f"labels.path {path}: holds no labels; it has {', '.join(filter(None, rows[0]))}")
