@@ -3,7 +3,7 @@
 
 # The Python that a new .venv is made with: 3.11 or newer. Empty: the first such on PATH.
 PYTHON =
-# demo: a folder of your own audio, its emotion ratings (Emotify's CSV), and where the run goes.
+# demo: a folder of your own audio, its emotion ratings (Emotify's CSV), and where the run goes. gtzan: GTZAN's folder.
 AUDIO =
 LABELS =
 OUTPUT =
@@ -19,7 +19,7 @@ STAMP := $(VENV)/.installed
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test soak check wheel pin setup clean
+.PHONY: help demo gtzan ui test soak check wheel pin setup clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,9 +33,16 @@ ifneq ($(LABELS),)
 PIPELINE += ingest.labels.kind=emotify 'ingest.labels.path=$(LABELS)'
 endif
 
+GTZAN = $(or $(OUTPUT),runs/gtzan)
+
 demo: $(STAMP) ## Run the whole chain on audio it composes itself, or on yours: AUDIO=dir [LABELS=file] [OUTPUT=dir]
 	$(if $(LABELS),$(if $(AUDIO),,$(error LABELS= belongs to your own audio: give AUDIO= as well)))
 	@$(BIN)/python -m jobs.pipeline $(PIPELINE)
+
+gtzan: $(STAMP) ## Ingest your copy of GTZAN with its fault-filtered split, and audit it: AUDIO=dir [OUTPUT=dir]
+	$(if $(AUDIO),,$(error gmn downloads nothing: name the folder that holds GTZAN's ten genres with AUDIO=))
+	@$(BIN)/python -m jobs.ingest --config configs/ingest/gtzan.yaml 'source=$(AUDIO)' 'output=$(GTZAN)/dataset'
+	@$(BIN)/python -m jobs.audit 'dataset=$(GTZAN)/dataset'
 
 ui: $(STAMP) ## Show a run's metrics in the browser: [RUN=runs/demo] [PORT=5000]
 	@if [ ! -f '$(RUN)/mlflow.db' ]; then \

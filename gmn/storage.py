@@ -175,7 +175,7 @@ class Format:
         if not folder.exists():
             raise InputError(f"{folder}: no such folder")
         if not self.whole(folder):
-            unfinished = folder.exists(JOB_FILE) and _job_format(folder.read_json(JOB_FILE)) == self.name
+            unfinished = _claimed(folder) and _job_format(folder.read_json(JOB_FILE)) == self.name
             why = "its job has not finished: run it again" if unfinished else f"no {self.root} in it"
             raise InputError(f"{folder}: not a {kind} ({why})")
         root = folder.read_json(self.root)
@@ -206,11 +206,18 @@ class Format:
             if here and JOB_FILE not in here:
                 raise InputError(f"output {folder}: holds something else (it has {here[0]!r} but no {JOB_FILE})")
             with _lock(folder):
-                if folder.exists(JOB_FILE) and folder.read_bytes(JOB_FILE):
+                if _claimed(folder):
                     self._compare(folder, folder.read_json(JOB_FILE), request)
                 else:
                     folder.write_json(JOB_FILE, {"format": self.name, "request": request})
                 yield self.whole(folder)
+
+    def release(self, folder: Folder) -> None:
+        """Let any request have a claimed folder that was not committed.
+
+        For a job whose parts are named by all that they are made of: no other request takes them for its own.
+        """
+        folder.write_bytes(JOB_FILE, b"")
 
     def _compare(self, folder: Folder, job: Any, request: Mapping[str, Any]) -> None:
         if _job_format(job) != self.name:
@@ -250,6 +257,11 @@ def _lock(folder: Folder) -> Iterator[None]:
         except BlockingIOError:
             raise InputError(f"output {folder}: another job is writing it") from None
         yield
+
+
+def _claimed(folder: Folder) -> bool:
+    """Tell whether a request has this folder; an empty job.json is one that was killed, or released."""
+    return folder.exists(JOB_FILE) and bool(folder.read_bytes(JOB_FILE))
 
 
 def _job_format(job: Any) -> Any:

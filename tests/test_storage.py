@@ -287,6 +287,14 @@ def test_claim_lets_go_after_an_error(folder: Folder) -> None:
     assert claim(folder) is False
 
 
+def test_a_released_folder_is_free_for_another_request(folder: Folder) -> None:
+    with THING.claim(folder, {"a": 1}):
+        THING.release(folder)
+    assert "no thing.json in it" in refusal(folder)
+    assert claim(folder, {"a": 2}) is False
+    assert folder.read_json("job.json")["request"] == {"a": 2}
+
+
 @pytest.mark.parametrize("below", ["", "/below", "/be/low"])
 def test_claim_refuses_what_cannot_be_written(tmp_path: Path, below: str) -> None:
     """An output that is itself a file once ended in a traceback."""

@@ -1,6 +1,6 @@
 """The commit of ingest: the manifest's rows are grouped and split, and the root names the parts that count."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -10,11 +10,12 @@ import pyarrow as pa
 from gmn import __version__
 from gmn.audio.fingerprint import from_bytes
 from gmn.datasets.duplicates import find_links
-from gmn.datasets.groups import Grouping, Member, Standing, conflicts, group_tracks
+from gmn.datasets.groups import Grouping, Member, Standing, bridges, conflicts, group_tracks
 from gmn.datasets.labels import GEMS
-from gmn.datasets.schemas import DATASET, MANIFEST, SPLIT, SPLITS
+from gmn.datasets.schemas import DATASET, MANIFEST, SPLITS
 from gmn.datasets.settings import IngestConfig
-from gmn.datasets.splits import Group, fold_groups, majority, split_blocks, split_groups
+from gmn.datasets.split_lists import SplitLists
+from gmn.datasets.split_tables import remarks, split_tracks, write_tables
 from gmn.errors import InputError
 from gmn.storage import Folder, digest_json
 
@@ -46,6 +47,8 @@ class IngestSummary:
     """Files of an earlier ingest that the source no longer has, or has with other contents."""
     conflicts: list[list[str]] = field(default_factory=list)
     """Pairs of files with one recording under different genres."""
+    bridges: list[list[str]] = field(default_factory=list)
+    """Pairs of files with one recording that published lists put into two splits."""
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -62,16 +65,22 @@ class IngestSummary:
         ]
         said += [f"gone      {path}" for path in self.removed[:SHOWN]]
         said += [f"conflict  one recording, several genres: {', '.join(paths)}" for paths in self.conflicts[:SHOWN]]
+        said += [f"bridge    one recording, in two splits: {', '.join(paths)}" for paths in self.bridges[:SHOWN]]
         return said + [f"warning   {warning}" for warning in self.warnings]
 
 
 def commit(
-    output: Folder, stems: Sequence[str], config: IngestConfig, gone: Collection[str], warnings: Sequence[str]
+    output: Folder,
+    stems: Sequence[str],
+    config: IngestConfig,
+    gone: Collection[str],
+    warnings: Sequence[str],
+    lists: SplitLists | None = None,
 ) -> IngestSummary:
     """Group and split the tracks of the manifest parts, old and new, and write the splits and the root.
 
-    `gone` are the paths of an earlier ingest that the source no longer has as they were. Raises InputError where no
-    file could be read.
+    `gone` are the paths of an earlier ingest that the source no longer has as they were. `lists` are those of
+    `split.lists`. Raises InputError where no file could be read, or the tracks cannot be split as asked.
     """
     before = DATASET.read(output) if DATASET.whole(output) else None
     old_parts = list(before["manifest"]) if before else []
@@ -88,22 +97,26 @@ def commit(
             f"(first: {first['path']}: {first['detail']})"
         )
     standing = _standing(output, before)
+    gaps: list[str] = []
+    if lists is not None:
+        tracks, gaps = _listed(tracks, rows, lists, standing)
     rule = before["split"]["rule"] if before else config.split.group
     members = [Member(t["track_id"], t["path"], t["genre"], t["artist"], t["group"]) for t in tracks]
     copies = _copies(tracks)
-    grouping = group_tracks(members, rule, copies, standing)
+    # Published lists are taken as they are: what would join two of their splits is told, not left out.
+    grouping = group_tracks(members, rule, copies, standing if lists is None else None)
     new_parts = _reject(output, new_parts, set(grouping.bridging))
     tracks = [track for track in tracks if track["track_id"] in grouping.group_of]
     copies = [pair for pair in copies if set(pair) <= grouping.group_of.keys()]
     within = bool(before and before["counts"]["within_recording"])
-    split_rows = _split(tracks, grouping, standing, within, config)
-    (output / "splits").write_table(_split_name(new_parts), pa.Table.from_pylist(split_rows, SPLIT))
-    names = {"default": f"splits/{_split_name(new_parts)}"} | _write_folds(output, tracks, grouping, config, new_parts)
+    tables = split_tracks(tracks, grouping, standing, lists, within, config)
+    split_rows = tables["default"]
     summary = replace(
         _summarise(rows, tracks, grouping, split_rows, copies, config),
         removed=sorted(gone),
         conflicts=conflicts(members, copies),
-        warnings=list(warnings),
+        bridges=bridges(members, copies, {row["track_id"]: row["split"] for row in split_rows}),
+        warnings=[*warnings, *gaps, *remarks(tracks, split_rows)],
     )
     content = sorted([t["track_id"], t["genre"], t["emotion"], t["n_annotators"]] for t in tracks)
     DATASET.write(
@@ -121,7 +134,7 @@ def commit(
             "counts": asdict(summary),
             "manifest": [*old_parts, *new_parts],
             "segments": [*(before["segments"] if before else []), *(f"segments/{stem}.parquet" for stem in stems)],
-            "splits": names,
+            "splits": write_tables(output, tables, new_parts),
             "gmn_version": __version__,
         },
     )
@@ -139,6 +152,21 @@ def _standing(output: Folder, before: Mapping[str, Any] | None) -> dict[str, Sta
         return {}
     rows = output.read_table(before["splits"]["default"]).to_pylist()
     return {row["track_id"]: Standing(row["group"], row["split"]) for row in rows}
+
+
+def _listed(
+    tracks: Sequence[dict[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    lists: SplitLists,
+    standing: Mapping[str, Standing],
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the tracks that published lists name, and what to say of the others and of names without a track."""
+    listed = [t for t in tracks if t["track_id"] in standing or lists.split(t["path"]) is not None]
+    if not listed:
+        raise InputError(f"{lists.title}: none of the tracks that it names can be read")
+    others = len(tracks) - len(listed)
+    said = [f"{others} tracks stand in none of the lists of {lists.title}, and so in no split"] if others else []
+    return listed, said + lists.gaps({row["path"]: row["status"] for row in rows})
 
 
 def _copies(tracks: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -166,68 +194,6 @@ def _reject(output: Folder, parts: Sequence[str], bridging: set[str]) -> list[st
                 row |= {"status": "rejected", "reason": "bridges_splits", "detail": detail}
         names.append(name.replace(".parquet", "-bridged.parquet"))
         output.write_table(names[-1], pa.Table.from_pylist(rows, MANIFEST))
-    return names
-
-
-def _groups(tracks: Sequence[Mapping[str, Any]], group_of: Mapping[str, str]) -> dict[str, Group]:
-    genres: dict[str, list[str | None]] = defaultdict(list)
-    for track in tracks:
-        genres[group_of[track["track_id"]]].append(track["genre"])
-    return {name: Group(majority(held), len(held)) for name, held in genres.items()}
-
-
-def _split(
-    tracks: Sequence[Mapping[str, Any]],
-    grouping: Grouping,
-    standing: Mapping[str, Standing],
-    within: bool,
-    config: IngestConfig,
-) -> list[dict[str, Any]]:
-    """Give every track its split, old ones the one they had; one recording alone is cut into blocks for good."""
-    group_of = grouping.group_of
-    groups = _groups(tracks, group_of)
-    if len(groups) == 1:
-        first = min(tracks, key=lambda track: (track["track_id"] not in standing, track["path"]))
-        n_segments = -(-first["n_samples"] // config.segment_samples)
-        return [
-            _split_row(first["track_id"], group_of, split, start, end)
-            for split, start, end in split_blocks(n_segments, config.split)
-        ]
-    if within:
-        raise InputError(
-            f"output {config.output}: is one recording cut into blocks, which other recordings cannot join: "
-            "ingest all of them into another output"
-        )
-    split_of = split_groups(groups, config.split, grouping.taken)
-    ordered = sorted(track["track_id"] for track in tracks)
-    return [_split_row(track_id, group_of, split_of[group_of[track_id]]) for track_id in ordered]
-
-
-def _split_row(
-    track_id: str, group_of: Mapping[str, str], split: str, first: int = 0, end: int | None = None
-) -> dict[str, Any]:
-    group = group_of[track_id]
-    return {"track_id": track_id, "group": group, "split": split, "first_segment": first, "end_segment": end}
-
-
-def _split_name(parts: Sequence[str]) -> str:
-    """Name the split table by the parts that came in with it, so that no table is ever written over."""
-    return f"default-{digest_json(sorted(parts))[:12]}.parquet"
-
-
-def _write_folds(
-    output: Folder, tracks: Sequence[Mapping[str, Any]], grouping: Grouping, config: IngestConfig, parts: Sequence[str]
-) -> dict[str, str]:
-    if config.split.folds is None:
-        return {}
-    names = {}
-    for fold, split_of in enumerate(fold_groups(_groups(tracks, grouping.group_of), config.split)):
-        rows = [
-            _split_row(t["track_id"], grouping.group_of, split_of[grouping.group_of[t["track_id"]]]) for t in tracks
-        ]
-        name = _split_name(parts).replace("default", f"fold-{fold}")
-        (output / "splits").write_table(name, pa.Table.from_pylist(rows, SPLIT))
-        names[f"fold-{fold}"] = f"splits/{name}"
     return names
 
 

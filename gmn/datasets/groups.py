@@ -97,6 +97,15 @@ def conflicts(members: Sequence[Member], copies: Sequence[tuple[str, str]]) -> l
     return sorted(sorted((a.path, b.path)) for a, b in pairs if a.genre and b.genre and a.genre != b.genre)
 
 
+def bridges(
+    members: Sequence[Member], copies: Sequence[tuple[str, str]], split_of: Mapping[str, str]
+) -> list[list[str]]:
+    """List the pairs of paths that hold one recording in two splits, as published lists may have it."""
+    path_of = {member.track_id: member.path for member in members}
+    pairs = [pair for pair in copies if set(pair) <= split_of.keys()]
+    return sorted(sorted((path_of[a], path_of[b])) for a, b in pairs if split_of[a] != split_of[b])
+
+
 def _key(member: Member, rule: str) -> str:
     if rule == "artist" and member.artist is not None:
         return f"artist:{member.artist}"

@@ -15,6 +15,7 @@ from gmn.datasets.labels import Labeller
 from gmn.datasets.listing import Chunk, write_listing
 from gmn.datasets.schemas import DATASET
 from gmn.datasets.settings import IngestConfig
+from gmn.datasets.split_lists import SplitLists
 from gmn.datasets.stage import ingest_chunk
 from gmn.datasets.walk import AudioSource
 from gmn.errors import InputError, RejectedError
@@ -35,13 +36,20 @@ def ingest(config: IngestConfig, progress: Progress = lambda done, total: None) 
     check_rule(config.split.group)
     _check_apart(config.source, output)
     labeller = _labeller(config)
-    if not DATASET.whole(output) and next(source.walk(), None) is None:
-        raise InputError(f"source {config.source}: no audio in it (looked for {' '.join(SUFFIXES)})")
+    lists = SplitLists(config.split.lists) if config.split.lists is not None else None
+    if config.update or not DATASET.whole(output):
+        _check_source(config, source, labeller, lists)
     request = config.model_dump(exclude={"output", "update", "strict"})
     with DATASET.claim(output, request) as whole:
         if whole and not config.update:
             return IngestSummary(**DATASET.read(output)["counts"])
-        return _ingest(config, output, whole, labeller, progress)
+        try:
+            return _ingest(config, output, whole, labeller, lists, progress)
+        except InputError:
+            # The request may be what is wrong. Parts are named by what they are made of: a corrected one goes on.
+            if not whole:
+                DATASET.release(output)
+            raise
 
 
 def check_strict(config: IngestConfig, summary: IngestSummary) -> None:
@@ -56,12 +64,29 @@ def _labeller(config: IngestConfig) -> Labeller:
     return Labeller(config.labels, group.removeprefix("column:") if group.startswith("column:") else None)
 
 
-def _ingest(config: IngestConfig, output: Folder, whole: bool, labeller: Labeller, progress: Progress) -> IngestSummary:
+def _check_source(config: IngestConfig, source: AudioSource, labeller: Labeller, lists: SplitLists | None) -> None:
+    """Check that the source holds audio which the labels and the lists know; walks it to the first such file."""
+    first = next(source.walk(), None)
+    if first is None:
+        raise InputError(f"source {config.source}: no audio in it (looked for {' '.join(SUFFIXES)})")
+    labeller.check(found.path for found in source.walk())
+    if lists is not None and all(lists.name(found.path) is None for found in source.walk()):
+        raise InputError(f"{lists.title}: names none of the audio files in {config.source} (first: {first.path!r})")
+
+
+def _ingest(
+    config: IngestConfig,
+    output: Folder,
+    whole: bool,
+    labeller: Labeller,
+    lists: SplitLists | None,
+    progress: Progress,
+) -> IngestSummary:
     known = _known(output) if whole else set()
-    n_known, key = len(known), [config.sample_rate, config.segment_seconds]
+    n_known, key = len(known), [Folder(config.source).address, config.sample_rate, config.segment_seconds]
     chunks = list(write_listing(config.source, output, labeller, key, known))
     n_files = sum(chunk.files for chunk in chunks)
-    labeller.check(n_files + n_known)
+    labeller.compare(n_files + n_known)
     done = set((output / "manifest").names())
     todo = [chunk for chunk in chunks if f"{chunk.stem}.parquet" not in done]
     n_done = n_files - sum(chunk.files for chunk in todo)
@@ -70,7 +95,7 @@ def _ingest(config: IngestConfig, output: Folder, whole: bool, labeller: Labelle
         n_done += count
         progress(n_done, n_files)
     gone = {path for path, _ in known}
-    return commit(output, [chunk.stem for chunk in chunks], config, gone, labeller.warnings)
+    return commit(output, [chunk.stem for chunk in chunks], config, gone, labeller.warnings, lists)
 
 
 def _run_chunks(todo: Sequence[Chunk], config: IngestConfig) -> Iterator[int]:

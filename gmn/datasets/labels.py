@@ -3,8 +3,8 @@
 import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import model_validator
 
 from gmn.config import Config
+from gmn.datasets import gtzan
 from gmn.errors import InputError
 
 GEMS = (
@@ -35,11 +36,12 @@ EMOTIFY_OFFSETS = {"classical": 0, "rock": 100, "electronic": 200, "pop": 300}
 class LabelsConfig(Config):
     """Where labels come from."""
 
-    kind: Literal["folders", "table", "emotify", "none"] = "folders"
-    """folders: the first folder below the source is the genre; table: a CSV or Parquet file with a row a path and
-    any of genre, the nine GEMS rates and n_annotators; emotify: Emotify's raw annotations, data.csv; none."""
+    kind: Literal["folders", "gtzan", "table", "emotify", "none"] = "folders"
+    """What the genre is taken from. folders: the first folder below the source; gtzan: GTZAN's file names; table: a
+    CSV or Parquet file with a row a path and any of genre, the nine GEMS rates and n_annotators; emotify: Emotify's
+    raw annotations, data.csv; none."""
     path: str | None = None
-    """The label file, for table and emotify."""
+    """The label file, for table and emotify. With folders or gtzan: a table of what stands beside their genre."""
     genre_column: str = "genre"
     """The label file's column that is taken for the genre."""
 
@@ -47,6 +49,8 @@ class LabelsConfig(Config):
     def _check(self) -> "LabelsConfig":
         if self.kind in ("table", "emotify") and self.path is None:
             raise ValueError(f"labels.kind={self.kind} needs labels.path=FILE")
+        if self.kind == "none" and self.path is not None:
+            raise ValueError("labels.kind=none reads no labels.path")
         return self
 
 
@@ -69,49 +73,69 @@ class Labeller:
     """
 
     def __init__(self, config: LabelsConfig, group_column: str | None = None) -> None:
-        self._config = config
+        self._kind, self._file = config.kind, config.path
         self._rows: Mapping[str | int, Label] = {}
         self.warnings: list[str] = []
         self._met: set[str | int] = set()
-        self._first: str | None = None
-        if group_column is not None and config.kind != "table":
-            raise InputError(f"split.group=column:{group_column}: needs labels.kind=table, whose column it names")
-        if config.kind == "table":
-            assert config.path is not None
-            self._rows = _read_table(Path(config.path), config.genre_column, group_column)
-        elif config.kind == "emotify":
-            assert config.path is not None
+        self._unnamed = self._overruled = 0
+        if group_column is not None and (config.path is None or config.kind == "emotify"):
+            raise InputError(f"split.group=column:{group_column}: needs a table in labels.path, whose column it names")
+        if config.path is not None and config.kind == "emotify":
             self._rows = _read_emotify(Path(config.path), config.genre_column)
             if config.genre_column == "mood":
                 self.warnings.append(MOOD)
+        elif config.path is not None:
+            self._rows = _read_table(Path(config.path), config.genre_column, group_column)
 
     def __call__(self, path: str) -> Label:
-        """Return a path's label; an empty one where the label file does not name it."""
-        if self._config.kind == "none":
-            return Label()
-        if self._config.kind == "folders":
-            return Label(genre=_folder(path))
-        self._first = self._first or path
-        key = path if self._config.kind == "table" else _emotify_id(path)
-        if key in self._rows:
+        """Return a path's label; an empty one where nothing is known of it."""
+        key = self._key(path)
+        label = self._rows.get(key)
+        if label is not None:
             self._met.add(key)
-            return self._rows[key]
-        return Label(genre=_folder(path)) if self._config.kind == "emotify" else Label()
+        if self._kind in ("folders", "gtzan"):
+            genre = _folder(path) if self._kind == "folders" else gtzan.genre(path)
+            self._unnamed += genre is None
+            self._overruled += label is not None and label.genre not in (None, genre)
+            return replace(label or Label(), genre=genre)
+        if self._kind == "emotify" and label is None:
+            return Label(genre=_folder(path))
+        return label or Label()
 
-    def check(self, n_files: int) -> None:
-        """Judge the label file once all files have been asked for; adds to the warnings what does not match.
+    def check(self, files: Iterable[str]) -> None:
+        """Look for a first file that the labels know; reads no further.
 
-        Raises InputError where it names none of the files.
+        Raises InputError where they know none.
         """
-        file, named, met = self._config.path, len(self._rows), len(self._met)
-        if file is None or not n_files:
+        if self._file is None and self._kind != "gtzan":
             return
-        if not met:
-            raise InputError(f"labels.path {file}: names none of the {n_files} audio files (first: {self._first!r})")
-        if named > met:
-            self.warnings.append(f"{named - met} of the {named} tracks in {file} have no audio file")
-        if n_files > met:
-            self.warnings.append(f"{n_files - met} of the {n_files} audio files have no row in {file}")
+        first = None
+        for path in files:
+            if self._key(path) in self._rows if self._file is not None else gtzan.genre(path) is not None:
+                return
+            first = first or path
+        if self._file is not None:
+            raise InputError(f"labels.path {self._file}: names none of the audio files (first: {first!r})")
+        raise InputError(f"labels.kind=gtzan: no audio file is named as GTZAN's, blues.00000.wav (first: {first!r})")
+
+    def compare(self, n_files: int) -> None:
+        """Add to the warnings what does not match, once each of the files has been asked for."""
+        if self._file is not None:
+            named, met = len(self._rows), len(self._met)
+            if named > met:
+                self.warnings.append(f"{named - met} of the {named} tracks in {self._file} have no audio file")
+            if n_files > met:
+                self.warnings.append(f"{n_files - met} of the {n_files} audio files have no row in {self._file}")
+        if self._kind == "gtzan" and self._unnamed:
+            self.warnings.append(f"{self._unnamed} of the {n_files} audio files are not named as GTZAN's are: no genre")
+        if self._overruled:
+            self.warnings.append(
+                f"{self._overruled} of the {n_files} audio files have another genre in {self._file}; "
+                f"labels.kind={self._kind} decides"
+            )
+
+    def _key(self, path: str) -> str | int:
+        return _emotify_id(path) if self._kind == "emotify" else path
 
 
 MOOD = (
@@ -148,15 +172,23 @@ def _rows(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
 
 def _read_table(path: Path, genre_column: str, group_column: str | None) -> dict[str | int, Label]:
     labels: dict[str | int, Label] = {}
-    asked = [name for name in (genre_column, group_column) if name not in (None, "genre")]
-    for row in _rows(path, ("path", *[name for name in asked if name])):
-        rated = row.keys() >= set(GEMS) and any(_text(row, name) for name in GEMS)
-        labels[row["path"]] = Label(
+    rows = _rows(path, ("path", *[name for name in (genre_column, group_column) if name not in (None, "genre")]))
+    held = {name for name in (genre_column, group_column, *GEMS) if name and rows and name in rows[0]}
+    lacking = [name for name in GEMS if name not in held]
+    if rows and not held:
+        raise InputError(f"labels.path {path}: holds no labels; it has {', '.join(filter(None, rows[0]))}")
+    if 0 < len(lacking) < len(GEMS):
+        raise InputError(f"labels.path {path}: has some of the nine rates, but lacks {', '.join(lacking)}")
+    for row in rows:
+        rated = not lacking and any(_text(row, name) for name in GEMS)
+        label = Label(
             genre=_text(row, genre_column),
             emotion=tuple(_rate(path, row, name) for name in GEMS) if rated else None,
             n_annotators=int(_rate(path, row, "n_annotators", 1e9)) if _text(row, "n_annotators") else None,
             group=_text(row, group_column) if group_column else None,
         )
+        if labels.setdefault(row["path"], label) != label:
+            raise InputError(f"labels.path {path}: {row['path']!r} has two rows that differ")
     return labels
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gmn.storage import Format
 
-DATASET = Format("gmn.dataset", "dataset.json", 1, 0)
+DATASET = Format("gmn.dataset", "dataset.json", 1, 1)
 
 MANIFEST = pa.schema(
     [
@@ -48,8 +48,8 @@ SEGMENTS = pa.schema(
 SPLIT = pa.schema(
     [
         ("track_id", pa.string()),
-        ("group", pa.string()),  # tracks of one group never stand in two splits
-        ("split", pa.string()),  # train | validation | test; rejected: would join two splits
+        ("group", pa.string()),  # tracks of one group never stand in two splits, unless published lists put them there
+        ("split", pa.string()),  # train | validation | test
         ("first_segment", pa.int32()),  # of a recording that is itself cut into splits; else 0
         ("end_segment", pa.int32()),  # one past the last; null: to the end
     ]

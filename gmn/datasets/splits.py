@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gmn.config import Config
+from gmn.datasets.schemas import SPLITS
 from gmn.storage import digest
 
 
@@ -24,6 +25,16 @@ class SplitConfig(Config):
     itself; track; folder: all that lies in one folder; column:NAME: by that column of the label table."""
     folds: int | None = Field(None, ge=3, le=100)
     """Write k-fold splits fold-0 .. fold-(k-1) as well; in fold-i, part i is the test and part i + 1 the validation."""
+    lists: tuple[str, ...] | None = None
+    """Split by published lists, not by draw: three text files, for train, validation and test, with a path a line; or
+    gtzan: GTZAN's fault-filtered split, as torchaudio has it. What no list names gets no split."""
+
+    @field_validator("lists")
+    @classmethod
+    def _check_lists(cls, lists: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if lists is not None and lists != ("gtzan",) and len(lists) != len(SPLITS):
+            raise ValueError(f"needs three files, for {', '.join(SPLITS)}, or gtzan")
+        return lists
 
 
 @dataclass(frozen=True)

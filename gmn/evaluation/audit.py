@@ -67,6 +67,7 @@ class Audit:
     """Emotion -> the largest r that a perfect model would show, from split-half reliability."""
     copies: int
     conflicts: list[list[str]]
+    bridges: list[list[str]]
     groups: int
     leak: Leak | None
     """None where there are fewer than two genres, or groups than folds."""
@@ -84,6 +85,7 @@ def audit(config: AuditConfig) -> Audit:
         ceilings=_ceilings(rated),
         copies=counts["copies"],
         conflicts=counts["conflicts"],
+        bridges=counts.get("bridges", []),  # since 1.1
         groups=counts["groups"],
         leak=_leak(dataset, config.seed),
     )
@@ -147,6 +149,7 @@ def to_lines(found: Audit) -> list[str]:
         f"copies    {found.copies} tracks hold a recording that another holds as well; {found.groups} groups",
     ]
     lines += [f"conflict  {' and '.join(pair)} hold one recording under different genres" for pair in found.conflicts]
+    lines += [f"bridge    {' and '.join(pair)} hold one recording, in two splits" for pair in found.bridges]
     if found.ceilings:
         top = ", ".join(f"{name} {r:.2f}" for name, r in found.ceilings.items())
         lines.append(f"ceilings  on r, from the annotators' split-half agreement: {top}")

@@ -95,6 +95,10 @@ def _problems(counts: Mapping[str, Any], rejected: Rows) -> list[Table]:
         note = "One recording under different genres."
         pairs = [list(pair) for pair in counts["conflicts"][:LISTED]]
         tables.append(Table("Conflicting labels", ["file", "its copy"], pairs, note, section="summary"))
+    if counts.get("bridges"):  # since 1.1
+        note = "The lists of the split part them: figures on it are too high."
+        pairs = [list(pair) for pair in counts["bridges"][:LISTED]]
+        tables.append(Table("One recording in two splits", ["file", "its copy"], pairs, note, section="summary"))
     if rejected:
         cells = [[row["path"], row["reason"], row["detail"] or ""] for row in rejected[:LISTED]]
         note = f"The first {LISTED} of {len(rejected)}." if len(rejected) > LISTED else ""

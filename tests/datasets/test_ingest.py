@@ -106,7 +106,7 @@ def test_parts_have_the_columns_of_their_schema(dataset: Dataset) -> None:
 
 def test_the_root_tells_all(dataset: Dataset) -> None:
     root = dataset.root
-    assert (root["format"], root["version"]) == ("gmn.dataset", "1.0")
+    assert (root["format"], root["version"]) == ("gmn.dataset", "1.1")
     assert root["labels"] == {"genre": sorted(root["labels"]["genre"]), "emotion": list(GEMS)}
     assert len(root["manifest"]) == len(root["segments"]) == 1
     assert list(root["splits"]) == ["default"]

@@ -64,12 +64,62 @@ def test_a_label_table_that_does_not_match_is_told(source: Path, ingest_here: An
     assert ingest_here(config_of(source, labels=labels)).warnings == [
         f"2 of the 6 tracks in {file} have no audio file",
         f"2 of the 6 audio files have no row in {file}",
+        "one genre only (jazz): nothing to tell apart",
     ]
 
 
 def test_a_label_table_that_names_no_file_is_an_error(source: Path, ingest_here: Any) -> None:
-    with pytest.raises(InputError, match=r"names none of the 6 audio files \(first: 'pop/0.wav'\)"):
+    """It once had claimed the output first, and the corrected command met another request."""
+    with pytest.raises(InputError, match=r"names none of the audio files \(first: 'pop/0.wav'\)"):
         ingest_here(config_of(source, labels=table(source, "0.wav,jazz")))
+    assert not (source.parent / "dataset").exists()
+
+
+def test_a_genre_that_is_not_in_every_split_is_told(source: Path, ingest_here: Any) -> None:
+    labels = table(source, *(f"pop/{i}.wav,pop" for i in range(4)), "pop/4.wav,jazz", "pop/5.wav,")
+    summary = ingest_here(config_of(source, labels=labels))
+    assert summary.genres == {"jazz": 1, "pop": 4}
+    assert summary.warnings == [
+        "1 of 2 genres have no validation track (first: jazz)",
+        "1 of 2 genres have no test track (first: jazz)",
+    ]
+
+
+def test_a_command_that_failed_at_the_end_does_not_bind_the_corrected_one(source: Path, ingest_here: Any) -> None:
+    """It once met another request. What was decoded stays good for the same source, and for no other."""
+    copies = source.parent / "copies" / "pop"
+    copies.mkdir(parents=True)
+    for number in range(2):
+        shutil.copy(source / "pop" / "0.wav", copies / f"{number}.wav")
+    config = config_of(copies.parent, split=SplitConfig(folds=3))
+    said = r"split.folds=3: each fold needs a group of tracks .* holds one recording, which is cut into blocks"
+    with pytest.raises(InputError, match=said):
+        ingest_here(config)
+    with pytest.raises(InputError, match=r"not a dataset \(no dataset.json in it\)"):
+        Dataset(config.output)
+    (part,) = Path(config.output, "manifest").iterdir()
+    written = part.stat().st_mtime_ns
+    assert ingest_here(config_of(copies.parent)).groups == 1
+    assert part.stat().st_mtime_ns == written
+    with pytest.raises(InputError, match="was made by another request"):  # now it is whole
+        ingest_here(config)
+
+    bad = source.parent / "bad" / "pop"
+    bad.mkdir(parents=True)
+    for number in range(6):  # as many bytes as the sounds of the other source
+        (bad / f"{number}.wav").write_bytes(bytes((source / "pop" / f"{number}.wav").stat().st_size))
+    with pytest.raises(InputError, match="none of its 6 audio files can be read"):
+        ingest_here(config_of(bad.parent, output=f"{config.output}2"))
+    assert ingest_here(config_of(source, output=f"{config.output}2")).tracks == 6
+
+
+def test_more_folds_than_groups_are_refused(source: Path, ingest_here: Any) -> None:
+    """Some folds once had nothing to test on."""
+    with pytest.raises(InputError, match=r"split.folds=7: .* holds 6 groups of tracks \(by artist and copies\)"):
+        ingest_here(config_of(source, split=SplitConfig(folds=7)))
+    shutil.copytree(source / "pop", source.parent / "one" / "pop", ignore=lambda _, names: sorted(names)[1:])
+    with pytest.raises(InputError, match=r"split.folds=3: .* holds one recording"):
+        ingest_here(config_of(source.parent / "one", split=SplitConfig(folds=3), output=f"{source.parent}/d"))
 
 
 def test_a_mood_is_not_an_emotion(source: Path, ingest_here: Any) -> None:
@@ -88,7 +138,7 @@ def test_a_column_of_the_table_groups(source: Path, ingest_here: Any) -> None:
     assert ingest_here(config).groups == 3
     dataset = Dataset(config.output)
     assert {track.path: track.group for track in dataset.tracks}["pop/4.wav"] == "column:series:S1"
-    with pytest.raises(InputError, match=r"needs labels\.kind=table, whose column it names"):
+    with pytest.raises(InputError, match=r"needs a table in labels\.path, whose column it names"):
         ingest_here(config.model_copy(update={"labels": LabelsConfig(), "output": f"{config.output}2"}))
 
 

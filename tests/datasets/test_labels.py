@@ -24,9 +24,8 @@ def emotify(folder: Path, *rows: str) -> LabelsConfig:
 
 def label_files(config: LabelsConfig, paths: list[str]) -> dict[str, Label]:
     labeller = Labeller(config)
-    labels = {path: labeller(path) for path in paths}
-    labeller.check(len(paths))
-    return labels
+    labeller.check(paths)
+    return {path: labeller(path) for path in paths}
 
 
 def refusal(config: LabelsConfig, *paths: str) -> str:
@@ -42,6 +41,11 @@ def test_none_labels_nothing() -> None:
 def test_the_first_folder_is_the_genre() -> None:
     labels = label_files(LabelsConfig(), ["rock/live/a.wav", "a.wav"])
     assert labels == {"rock/live/a.wav": Label("rock"), "a.wav": Label()}
+
+
+def test_the_file_name_is_the_genre_in_gtzan() -> None:
+    labels = label_files(LabelsConfig(kind="gtzan"), ["jazz/jazz.00054.au", "jazz/other.wav"])
+    assert labels == {"jazz/jazz.00054.au": Label("jazz"), "jazz/other.wav": Label()}
 
 
 @pytest.mark.parametrize("kind", ["table", "emotify"])
@@ -86,7 +90,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
 
 def test_a_table_of_other_files_is_refused(tmp_path: Path) -> None:
     config = table(tmp_path, ",".join(["a.wav", "rock", "12", *RATES]))
-    assert "names none of the 2 audio files (first: 'x/a.wav')" in refusal(config, "x/a.wav", "x/b.wav")
+    assert "names none of the audio files (first: 'x/a.wav')" in refusal(config, "x/a.wav", "x/b.wav")
 
 
 def test_a_missing_label_file_is_named(tmp_path: Path) -> None:
@@ -100,6 +104,49 @@ def test_a_label_file_that_is_no_csv_is_named(tmp_path: Path, content: bytes) ->
     assert "not a CSV or Parquet file" in refusal(
         LabelsConfig(kind="table", path=str(tmp_path / "labels.csv")), "a.wav"
     )
+
+
+def test_rates_of_a_table_stand_beside_the_genre_of_a_folder(tmp_path: Path) -> None:
+    """The genre from one place, the emotion from another; a genre in the table is compared, and told."""
+    of_pop = ",".join(["pop/a.wav", "rock", "12", *RATES])
+    config = table(tmp_path, of_pop, ",".join(["pop/b.wav", "pop", "", *RATES]), ",".join(["gone.wav", "", "", *RATES]))
+    labeller = Labeller(LabelsConfig(kind="folders", path=config.path))
+    rates = tuple(map(float, RATES))
+    assert labeller("pop/a.wav") == Label("pop", rates, 12)
+    assert labeller("pop/b.wav") == Label("pop", rates)
+    assert labeller("rock/c.wav") == Label("rock")
+    labeller.compare(3)
+    file = tmp_path / "labels.csv"
+    assert labeller.warnings == [
+        f"1 of the 3 tracks in {file} have no audio file",
+        f"1 of the 3 audio files have no row in {file}",
+        f"1 of the 3 audio files have another genre in {file}; labels.kind=folders decides",
+    ]
+
+
+def test_no_labels_read_no_file() -> None:
+    with pytest.raises(ValueError, match=r"labels.kind=none reads no labels.path"):
+        LabelsConfig(kind="none", path="labels.csv")
+
+
+def test_a_table_without_labels_is_refused(tmp_path: Path) -> None:
+    """It once made a dataset without labels."""
+    message = refusal(table(tmp_path, "a.wav,5,more", header="path,year"), "a.wav")
+    assert message == f"labels.path {tmp_path}/labels.csv: holds no labels; it has path, year"
+
+
+def test_a_table_that_lacks_some_of_the_rates_is_refused(tmp_path: Path) -> None:
+    """Its eight other rates once were left out in silence."""
+    header = ",".join(["path", *GEMS[:-1]])
+    message = refusal(table(tmp_path, ",".join(["a.wav", *RATES[:-1]]), header=header), "a.wav")
+    assert message.endswith("has some of the nine rates, but lacks sadness")
+
+
+def test_two_rows_of_a_path_that_differ_are_refused(tmp_path: Path) -> None:
+    """The later one once won in silence."""
+    rows = [f"a.wav,{genre}" for genre in ("rock", "rock", "pop")]
+    assert label_files(table(tmp_path, *rows[:2], header="path,genre"), ["a.wav"]) == {"a.wav": Label("rock")}
+    assert refusal(table(tmp_path, *rows, header="path,genre"), "a.wav").endswith("'a.wav' has two rows that differ")
 
 
 def test_emotify_averages_the_annotations_of_a_track(tmp_path: Path) -> None:

@@ -31,3 +31,18 @@ def test_help_lists_every_target(command: list[str]) -> None:
 def test_documents_name_only_targets_that_exist(path: Path) -> None:
     named = {name for code in CODE.findall(path.read_text()) for name in COMMAND.findall(code)}
     assert named <= targets()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_gtzan_needs_its_audio() -> None:
+    def dry(*given: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", "--dry-run", "gtzan", *given], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+
+    refused = dry()
+    assert refused.returncode == 2
+    assert "name the folder that holds GTZAN's ten genres with AUDIO=" in refused.stderr
+    shown = dry("AUDIO=my audio").stdout
+    assert "configs/ingest/gtzan.yaml 'source=my audio' 'output=runs/gtzan/dataset'" in shown
+    assert "'dataset=elsewhere/dataset'" in dry("AUDIO=audio", "OUTPUT=elsewhere").stdout
