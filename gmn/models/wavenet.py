@@ -23,6 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gmn.config import Config
+from gmn.models.embedding import code_embedding
 from gmn.models.gated_stack import gated_stack
 
 CLASSES = 256
@@ -90,7 +91,7 @@ class WaveNet(nn.Module):
         super().__init__()
         self.config = config
         self.condition_size = condition_size
-        self.embedding = nn.Embedding(CLASSES, config.residual_channels)
+        self.embedding = code_embedding(config.residual_channels)
         self.layers = nn.ModuleList(Layer(config, dilation, condition_size) for dilation in config.dilations)
         self.skip_bias = nn.Parameter(torch.zeros(config.skip_channels))
         self.head = nn.Sequential(
