@@ -13,13 +13,13 @@ import torch
 from gmn import runtime
 from gmn.corpus.write import write_corpus
 from gmn.datasets import ingest as ingest_module
-from gmn.datasets.commit import IngestSummary
 from gmn.datasets.dataset import Dataset
 from gmn.datasets.ingest import ingest
 from gmn.datasets.labels import GEMS, LabelsConfig
 from gmn.datasets.listing import Chunk
 from gmn.datasets.settings import IngestConfig
 from gmn.datasets.stage import ingest_chunk
+from gmn.datasets.summary import IngestSummary
 from gmn.models.bundle import Bundle, save_bundle
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet, ResNetConfig

@@ -20,6 +20,8 @@ class Member:
     artist: str | None
     column: str | None = None
     """Its value in the label table's column that the rule names."""
+    stood: str | None = None
+    """The group in which the same file stood with other content."""
 
 
 def check_rule(rule: str) -> None:
@@ -62,7 +64,8 @@ def group_tracks(
     """Group tracks: those of one key by the rule, and those that hold one recording, whatever the rule.
 
     `copies` are pairs of track_ids that hold one recording; `standing` says where the tracks of an earlier ingest
-    stand: these keep their group and split, and a newcomer that matches two splits is left out. Artists that would
+    stand: these keep their group and split, and a newcomer that matches two splits is left out. A file whose content
+    changed is a newcomer that belongs to the group in which it stood. Artists that would
     leave fewer than three groups, as in a collection of one artist, give way to tracks. A group is named after its
     first key, so that its name depends on its members and not on their order; one that stands keeps its name.
     """
@@ -80,6 +83,8 @@ def group_tracks(
         own = [_key(member, rule), *(keys[mate] for mate in mates[member.track_id] if mate in keys)]
         if member.track_id in standing:
             own.append(standing[member.track_id].group)
+        elif member.stood is not None:
+            own.append(member.stood)
         if groups.join(own):
             keys[member.track_id] = own[0]
         else:
@@ -91,10 +96,15 @@ def group_tracks(
 
 
 def conflicts(members: Sequence[Member], copies: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """List the pairs of paths that hold one recording under different genres."""
-    by_id = {member.track_id: member for member in members}
-    pairs = [(by_id[a], by_id[b]) for a, b in copies if a in by_id and b in by_id]
-    return sorted(sorted((a.path, b.path)) for a, b in pairs if a.genre and b.genre and a.genre != b.genre)
+    """List the paths that hold one recording under different genres, a list for each recording."""
+    recordings = _Groups()
+    for pair in copies:
+        recordings.join(pair)
+    held: dict[str, list[Member]] = defaultdict(list)
+    for member in members:
+        if member.genre is not None:
+            held[recordings.root(member.track_id)].append(member)
+    return sorted(sorted(m.path for m in held_by) for held_by in held.values() if len({m.genre for m in held_by}) > 1)
 
 
 def _key(member: Member, rule: str) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,11 @@ def write_summary(dataset: Dataset) -> Path | None:
     rejected = [row for row in rows if row["status"] != "ok"]
     counts = dataset.root["counts"]
     report = Report(
-        title=f"Dataset {folder.name}",
+        title=f"Dataset of {PurePath(dataset.root['source']).name or 'audio'}",
         lead=f"{counts['tracks']} tracks, {counts['hours']:.2f} hours, from {dataset.root['source']}.",
         figures=_figures(counts),
         bars=_bars(counts, accepted),
-        tables=[*_problems(counts, rejected), _settings(dataset)],
+        tables=[*_problems(counts, accepted, rejected), _settings(dataset)],
     )
     return write_page(report, folder, PAGE)
 
@@ -84,33 +84,49 @@ def _histogram(title: str, values: np.ndarray[Any, Any], unit: str, of: str) -> 
     held = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
     digits = 0 if edges[-1] - edges[0] > 16 else 2
     names = [f"{a:.{digits}f} to {b:.{digits}f}" for a, b in pairwise(edges)]
+    if values.min() < edges[0]:
+        names[0] = f"below {edges[1]:.{digits}f}"
+    if values.max() > edges[-1]:
+        names[-1] = f"{edges[-2]:.{digits}f} and more"
     return Bars(f"{title} in {unit}", list(zip(names, held.tolist(), strict=True)), of)
 
 
-def _problems(counts: Mapping[str, Any], rejected: Rows) -> list[Table]:
+def _problems(counts: Mapping[str, Any], accepted: Rows, rejected: Rows) -> list[Table]:
     tables = []
     if counts["warnings"]:
         tables.append(Table("Warnings", ["warning"], [[text] for text in counts["warnings"]], section="summary"))
     if counts["conflicts"]:
-        note = "One recording under different genres."
-        pairs = [list(pair) for pair in counts["conflicts"][:LISTED]]
-        tables.append(Table("Conflicting labels", ["file", "its copy"], pairs, note, section="summary"))
+        genre_of = {row["path"]: row["genre"] for row in accepted}
+        cells = [
+            [", ".join(sorted({str(genre_of[path]) for path in paths})), ", ".join(paths)]
+            for paths in counts["conflicts"][:LISTED]
+        ]
+        note = f"One recording under different genres, a line each.{_cut(counts['conflicts'])}"
+        tables.append(Table("Conflicting labels", ["genres", "files"], cells, note, section="summary"))
     if rejected:
         cells = [[row["path"], row["reason"], row["detail"] or ""] for row in rejected[:LISTED]]
-        note = f"The first {LISTED} of {len(rejected)}." if len(rejected) > LISTED else ""
-        tables.append(Table("Rejected files", ["path", "reason", "detail"], cells, note, section="summary"))
-    if counts["removed"]:
-        tables.append(Table("Gone from the source", ["path"], [[path] for path in counts["removed"][:LISTED]]))
+        tables.append(Table("Rejected files", ["path", "reason", "detail"], cells, _cut(rejected), section="summary"))
+    for title, paths in (("Gone from the source", counts["removed"]), ("Changed", counts.get("changed"))):
+        if paths:
+            cells = [[path] for path in paths[:LISTED]]
+            tables.append(Table(title, ["path"], cells, _cut(paths), section="summary"))
     return tables
 
 
+def _cut(items: Sequence[object]) -> str:
+    """Say that only the first are listed."""
+    return f" The first {LISTED} of {len(items)}." if len(items) > LISTED else ""
+
+
 def _settings(dataset: Dataset) -> Table:
+    split = {key: value for key, value in dataset.root["split"].items() if value is not None}
     rows = [
         ["source", dataset.root["source"]],
         ["digest", dataset.digest[:12]],
         ["sample rate", f"{dataset.sample_rate} Hz"],
         ["segment", f"{dataset.root['segment_seconds']:g} s"],
-        *([f"split: {key}", str(value)] for key, value in dataset.root["split"].items()),
-        ["gmn", dataset.root["gmn_version"]],
+        *([f"split.{key}", str(value)] for key, value in split.items() if key != "rule"),
+        ["grouped by", str(split["rule"])],
+        ["gmn version", dataset.root["gmn_version"]],
     ]
     return Table("Settings", ["what", "value"], rows)
