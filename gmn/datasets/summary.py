@@ -31,6 +31,10 @@ class IngestSummary:
     rejected: dict[str, int]
     genres: dict[str, int]
     splits: dict[str, int]
+    rated: int = 0
+    """Tracks with an emotion."""
+    artists: int = 0
+    """Tracks whose tags name an artist."""
     removed: list[str] = field(default_factory=list)
     """Tracks, by path, whose files the source no longer has, or that cannot be reached there now; they stay."""
     changed: list[str] = field(default_factory=list)
@@ -43,18 +47,25 @@ class IngestSummary:
         """Say it to a person."""
         rejects = ", ".join(f"{reason} {count}" for reason, count in self.rejected.items())
         genres = ", ".join(f"{genre} {count}" for genre, count in self.genres.items())
+        by = self.grouped_by()
+        splits = ", ".join(f"{name} {self.splits.get(name, 0)}" for name in SPLITS)
         said = [
             f"files     {self.files}, rejected: {rejects or 'none'}",
             f"tracks    {self.tracks} ({self.hours:.2f} hours, {self.segments} segments), {self.copies} of them copies",
             f"genres    {genres or 'no labels'}",
-            "splits    "
-            + ", ".join(f"{name} {self.splits.get(name, 0)}" for name in SPLITS)
-            + (" blocks within one recording" if self.within_recording else f" ({self.groups} groups by {self.rule})"),
+            *([f"emotions  {self.rated} tracks have rates"] if self.rated else []),
+            f"splits    {splits} ({f'blocks {by}' if self.within_recording else f'{self.groups} groups {by}'})",
         ]
         said += _shown("gone     ", self.removed)
         said += _shown("changed  ", self.changed)
         said += _shown("conflict ", [f"one recording, several genres: {', '.join(paths)}" for paths in self.conflicts])
         return said + [f"warning   {warning}" for warning in self.warnings]
+
+    def grouped_by(self) -> str:
+        """Say what stays together; an artist does so only where the tags name one."""
+        if self.within_recording:
+            return "within one recording"
+        return f"by {self.rule}" + (f", named by {self.artists} tracks" if self.rule == "artist" else "")
 
 
 def _shown(word: str, items: Sequence[str]) -> list[str]:
@@ -85,6 +96,8 @@ def summarise(
         rejected=dict(Counter(reasons).most_common()),
         genres=dict(sorted(Counter(track["genre"] for track in tracks if track["genre"]).items())),
         splits=dict(Counter(row["split"] for row in split_rows)),
+        rated=sum(track["emotion"] is not None for track in tracks),
+        artists=sum(track["artist"] is not None for track in tracks),
     )
 
 

@@ -151,7 +151,9 @@ def to_lines(found: Audit) -> list[str]:
     if found.ceilings:
         top = ", ".join(f"{name} {r:.2f}" for name, r in found.ceilings.items())
         lines.append(f"ceilings  on r, from the annotators' split-half agreement: {top}")
-    if found.leak is not None:
+    if found.leak is None:
+        lines.append(f"leak      not measured: that takes two genres and {FOLDS} groups of tracks with one")
+    else:
         leak, (low, high) = found.leak, found.leak.grouped_interval
         lines += [
             f"leak      accuracy of a k-NN on {leak.segments} segments: {leak.random:.3f} by a random split of them,",

@@ -148,7 +148,7 @@ def test_one_recording_is_cut_into_blocks_that_lie_apart(tmp_path: Path, ingest_
     )
     summary = ingest_here(config)
     assert summary.within_recording
-    assert any("blocks within one recording" in line for line in summary.lines())
+    assert any("(blocks within one recording)" in line for line in summary.lines())
     dataset = Dataset(config.output)
     held = [{s.index for s in dataset.segments(split).segments} for split in ("train", "validation", "test")]
     assert held == [set(range(12)), set(range(13, 16)), set(range(17, 20))]
