@@ -45,7 +45,7 @@ def commit(
         first = rows[0]
         raise InputError(
             f"source {config.source}: none of its {len(rows)} audio files can be read "
-            f"(first: {first['path']}: {first['detail']})"
+            f"(first: {first['path']}: {first['reason']}: {first['detail']})"
         )
     standing = _standing(output, before)
     rule = before["split"]["rule"] if before else config.split.group
@@ -162,7 +162,7 @@ def _split(
     """Give every track its split, old ones the one they had; one recording alone is cut into blocks for good."""
     group_of = grouping.group_of
     groups = _groups(tracks, group_of)
-    if len(groups) == 1:
+    if len(groups) == 1 and (within or not standing):
         first = min(tracks, key=lambda track: (track["track_id"] not in standing, track["path"]))
         n_segments = -(-first["n_samples"] // config.segment_samples)
         return [

@@ -99,7 +99,7 @@ def _ingest_file(
             artist = read_artist(stream)
             landmarks = to_bytes(fingerprint(decoded.pcm, sample_rate))
     except DecodeError as error:
-        return row | {"reason": error.reason.value, "detail": str(error)}, nothing
+        return row | {"reason": error.reason.value, "detail": error.detail}, nothing
     except OSError as error:
         if before is not None and before["status"] == "ok":
             return before | {"detail": str(error)}, nothing

@@ -66,8 +66,8 @@ def _bars(counts: IngestSummary, accepted: Rows) -> list[Bars]:
         bars.append(Bars("Genres", list(counts.genres.items()), "tracks"))
     if counts.rated:
         mean = np.mean([row["emotion"] for row in accepted if row["emotion"] is not None], axis=0)
-        rates = [(name, round(float(rate), 2)) for name, rate in zip(GEMS, mean, strict=True)]
-        bars.append(Bars("Emotions", rates, f"mean rate of {counts.rated} tracks"))
+        percent = [(name, round(100 * float(rate))) for name, rate in zip(GEMS, mean, strict=True)]
+        bars.append(Bars("Emotions, mean rate in %", percent, f"of {counts.rated} tracks"))
     durations = np.array([row["duration_seconds"] for row in accepted])
     loudness = np.array([row["loudness_dbfs"] for row in accepted])
     bars.append(_histogram("Durations", durations, "s", "tracks"))
@@ -129,8 +129,7 @@ def _settings(dataset: Dataset) -> Table:
         ["digest", dataset.digest[:12]],
         ["sample rate", f"{dataset.sample_rate} Hz"],
         ["segment", f"{dataset.root['segment_seconds']:g} s"],
-        *([f"split.{key}", str(value)] for key, value in split.items() if key != "rule"),
-        ["grouped by", str(split["rule"])],
+        *([f"split {key}", str(value)] for key, value in split.items() if key != "rule"),
         ["gmn version", dataset.root["gmn_version"]],
     ]
     return Table("Settings", ["what", "value"], rows)

@@ -141,6 +141,24 @@ def test_an_update_killed_in_the_middle_leaves_the_old_dataset_whole_and_goes_on
     assert Dataset(str(tmp_path / "apart")).root == Dataset(config.output).root
 
 
+def test_old_groups_that_a_newcomer_joins_are_not_cut_into_blocks(tmp_path: Path, ingest_here: Any) -> None:
+    """Two groups of one split became one, which was taken for one recording; tracks then stood in no split."""
+    for seed, genre in enumerate(("pop", "rock")):
+        sing(tmp_path / "audio" / genre / f"{seed}.wav", seed, seconds=8.0)
+    source, output = str(tmp_path / "audio"), str(tmp_path / "dataset")
+    config = IngestConfig(source=source, output=output, sample_rate=RATE, segment_seconds=1.0)
+    ingest_here(config)
+    before = standing(config)
+    assert {split for _, split in before.values()} == {"train"}
+    both = [soundfile.read(path)[0] for path in sorted((tmp_path / "audio").rglob("*.wav"))]
+    soundfile.write(tmp_path / "audio" / "both.wav", np.concatenate(both), RATE)
+    summary = ingest_here(config.model_copy(update={"update": True}))
+    assert (summary.tracks, summary.groups, summary.within_recording) == (3, 1, False)
+    assert {path: split for path, (_, split) in standing(config).items()} == dict.fromkeys(
+        [*before, "both.wav"], "train"
+    )
+
+
 def test_one_recording_is_cut_into_blocks_that_lie_apart(tmp_path: Path, ingest_here: Any) -> None:
     sing(tmp_path / "audio" / "pop" / "long.wav", 0, seconds=20)
     config = IngestConfig(
