@@ -5,6 +5,7 @@ float, `no` stays text where text is meant, and both places obey one rule.
 """
 
 import difflib
+import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,8 +93,10 @@ def help_text(schema: type[C] | Mapping[str, type[C]], module: str, summary: str
         lines += [f"keys (kind={kind}):" if kind else "keys:"]
         rows = list(keys(chosen))
         width = max(len(row.path) for row in rows)
+        margin = " " * (width + 6)
         for row in rows:
-            lines += [f"  {row.path:<{width}}  {row.type} [{row.default}]", f"  {'':<{width}}    {row.meaning}"]
+            lines += [f"  {row.path:<{width}}  {row.type} [{row.default}]"]
+            lines += textwrap.wrap(row.meaning, 100, initial_indent=margin, subsequent_indent=margin)
         lines += [""]
     return "\n".join(lines)
 

@@ -250,7 +250,10 @@ def _lock(folder: Folder) -> Iterator[None]:
     if folder.local is None:
         yield
         return
-    folder.local.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.local.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError):
+        raise InputError(f"output {folder}: no folder can be made there (a link that leads nowhere?)") from None
     with (folder.local / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

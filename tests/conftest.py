@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from gmn import runtime
 from gmn.corpus.write import write_corpus
 from gmn.datasets import ingest as ingest_module
-from gmn.datasets.commit import IngestSummary
 from gmn.datasets.dataset import Dataset
 from gmn.datasets.ingest import ingest
 from gmn.datasets.labels import GEMS, LabelsConfig
 from gmn.datasets.listing import Chunk
 from gmn.datasets.settings import IngestConfig
 from gmn.datasets.stage import ingest_chunk
+from gmn.datasets.summary import IngestSummary
 from gmn.models.bundle import Bundle, save_bundle
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet, ResNetConfig
@@ -27,6 +28,10 @@ from gmn.models.wavenet import WaveNet, WaveNetConfig
 from gmn.storage import Folder
 
 RATE = 8000
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("gmn", deadline=None)
+settings.load_profile("gmn")
 
 # Another number of threads rounds otherwise; and the tests share the cores with Ray's workers.
 torch.set_num_threads(1)

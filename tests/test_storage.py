@@ -303,6 +303,12 @@ def test_claim_refuses_what_cannot_be_written(tmp_path: Path, below: str) -> Non
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_claim_refuses_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    """It ended in a traceback."""
+    (tmp_path / "link").symlink_to("none")
+    assert unclaimable(Folder(tmp_path / "link")).endswith("no folder can be made there (a link that leads nowhere?)")
+
+
 def test_parts_are_complete_as_soon_as_they_are_visible(folder: Folder) -> None:
     with folder.writing("part.json") as stream:
         stream.write(json.dumps([1] * 1000).encode())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gmn.datasets.schemas import DATASET, SPLITS
+from gmn.datasets.schemas import DATASET, MANIFEST, SPLITS
 from gmn.errors import InputError
 from gmn.storage import Folder
 
@@ -60,7 +60,7 @@ class Dataset:
 
     def manifest(self, columns: list[str] | None = None) -> pa.Table:
         """Read the manifest, or some of its columns: a row for every file that was seen, rejected ones included."""
-        return pa.concat_tables([self.folder.read_table(name, columns) for name in self.root["manifest"]])
+        return pa.concat_tables([self.folder.read_table(name, columns, MANIFEST) for name in self.root["manifest"]])
 
     @cached_property
     def tracks(self) -> list[Track]:
@@ -105,16 +105,18 @@ class Dataset:
                 end = float("inf") if row["end_segment"] is None else row["end_segment"]
                 wanted[row["track_id"]].append((row["first_segment"], end))
         by_id = {track.track_id: track for track in self.tracks}
-        found = []
+        found: dict[str, list[Segment]] = {}
         for part, file in enumerate(self.root["segments"]):
             table = self.folder.read_table(file, ["track_id", "segment_index", "n_valid_samples"])
+            here: dict[str, list[Segment]] = defaultdict(list)
             for at, (track_id, index, n_samples) in enumerate(zip(*table.to_pydict().values(), strict=True)):
                 if any(first <= index < end for first, end in wanted.get(track_id, ())):
-                    found.append(Segment(by_id[track_id], index, n_samples, part, at))
+                    here[track_id].append(Segment(by_id[track_id], index, n_samples, part, at))
+            found |= here  # a file that changed and changed back was cut twice: the later part counts
         if not found:
             raise InputError(f"dataset {self.folder}: no {split or ''} segments; it needs at least 3 tracks a genre")
-        found.sort(key=lambda segment: (segment.track.path, segment.index))
-        return SegmentReader(self, found)
+        segments = [segment for of_track in found.values() for segment in of_track]
+        return SegmentReader(self, sorted(segments, key=lambda segment: (segment.track.path, segment.index)))
 
 
 class SegmentReader:

@@ -20,6 +20,8 @@ class Member:
     artist: str | None
     column: str | None = None
     """Its value in the label table's column that the rule names."""
+    stood: str | None = None
+    """The group in which the same file stood with other content."""
 
 
 def check_rule(rule: str) -> None:
@@ -62,7 +64,8 @@ def group_tracks(
     """Group tracks: those of one key by the rule, and those that hold one recording, whatever the rule.
 
     `copies` are pairs of track_ids that hold one recording; `standing` says where the tracks of an earlier ingest
-    stand: these keep their group and split, and a newcomer that matches two splits is left out. Artists that would
+    stand: these keep their group and split, and a newcomer that matches two splits is left out. A file whose content
+    changed is a newcomer that belongs to the group in which it stood. Artists that would
     leave fewer than three groups, as in a collection of one artist, give way to tracks. A group is named after its
     first key, so that its name depends on its members and not on their order; one that stands keeps its name.
     """
@@ -80,6 +83,8 @@ def group_tracks(
         own = [_key(member, rule), *(keys[mate] for mate in mates[member.track_id] if mate in keys)]
         if member.track_id in standing:
             own.append(standing[member.track_id].group)
+        elif member.stood is not None:
+            own.append(member.stood)
         if groups.join(own):
             keys[member.track_id] = own[0]
         else:
@@ -91,19 +96,27 @@ def group_tracks(
 
 
 def conflicts(members: Sequence[Member], copies: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """List the pairs of paths that hold one recording under different genres."""
-    by_id = {member.track_id: member for member in members}
-    pairs = [(by_id[a], by_id[b]) for a, b in copies if a in by_id and b in by_id]
-    return sorted(sorted((a.path, b.path)) for a, b in pairs if a.genre and b.genre and a.genre != b.genre)
+    """List the paths that hold one recording under different genres, a list for each recording."""
+    return _apart(copies, {member.path: (member.track_id, member.genre) for member in members})
 
 
 def bridges(
     members: Sequence[Member], copies: Sequence[tuple[str, str]], split_of: Mapping[str, str]
 ) -> list[list[str]]:
-    """List the pairs of paths that hold one recording in two splits, as published lists may have it."""
-    path_of = {member.track_id: member.path for member in members}
-    pairs = [pair for pair in copies if set(pair) <= split_of.keys()]
-    return sorted(sorted((path_of[a], path_of[b])) for a, b in pairs if split_of[a] != split_of[b])
+    """List the paths that hold one recording in several splits, as published lists may have it."""
+    return _apart(copies, {member.path: (member.track_id, split_of.get(member.track_id)) for member in members})
+
+
+def _apart(copies: Sequence[tuple[str, str]], held: Mapping[str, tuple[str, str | None]]) -> list[list[str]]:
+    """List the paths of each recording that has several values; `held` maps a path to its track and value, or None."""
+    recordings = _Groups()
+    for pair in copies:
+        recordings.join(pair)
+    of_recording: dict[str, dict[str, str]] = defaultdict(dict)
+    for path, (track_id, value) in held.items():
+        if value is not None:
+            of_recording[recordings.root(track_id)][path] = value
+    return sorted(sorted(values) for values in of_recording.values() if len(set(values.values())) > 1)
 
 
 def _key(member: Member, rule: str) -> str:

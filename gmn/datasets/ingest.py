@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gmn import runtime
 from gmn.audio.decode import SUFFIXES
-from gmn.datasets.commit import IngestSummary, commit
+from gmn.datasets.commit import commit
 from gmn.datasets.groups import check_rule
 from gmn.datasets.labels import Labeller
-from gmn.datasets.listing import Chunk, write_listing
-from gmn.datasets.schemas import DATASET
+from gmn.datasets.listing import Chunk, Known, write_listing
+from gmn.datasets.schemas import DATASET, MANIFEST
 from gmn.datasets.settings import IngestConfig
 from gmn.datasets.split_lists import SplitLists
 from gmn.datasets.stage import ingest_chunk
+from gmn.datasets.summary import IngestSummary
 from gmn.datasets.walk import AudioSource
 from gmn.errors import InputError, RejectedError
 from gmn.storage import Folder, writable
@@ -82,11 +83,11 @@ def _ingest(
     lists: SplitLists | None,
     progress: Progress,
 ) -> IngestSummary:
-    known = _known(output) if whole else set()
+    known = _known(output) if whole else {}
     n_known, key = len(known), [Folder(config.source).address, config.sample_rate, config.segment_seconds]
     chunks = list(write_listing(config.source, output, labeller, key, known))
     n_files = sum(chunk.files for chunk in chunks)
-    labeller.compare(n_files + n_known)
+    labeller.compare(n_files + n_known - len(known))
     done = set((output / "manifest").names())
     todo = [chunk for chunk in chunks if f"{chunk.stem}.parquet" not in done]
     n_done = n_files - sum(chunk.files for chunk in todo)
@@ -94,8 +95,7 @@ def _ingest(
     for count in _run_chunks(todo, config):
         n_done += count
         progress(n_done, n_files)
-    gone = {path for path, _ in known}
-    return commit(output, [chunk.stem for chunk in chunks], config, gone, labeller.warnings, lists)
+    return commit(output, [chunk.stem for chunk in chunks], config, known.keys(), labeller.warnings, lists)
 
 
 def _run_chunks(todo: Sequence[Chunk], config: IngestConfig) -> Iterator[int]:
@@ -131,11 +131,11 @@ def _check_apart(source: str, output: Folder) -> None:
         raise InputError(f"source {source}: lies inside the output {output}")
 
 
-def _known(output: Folder) -> set[tuple[str, int]]:
-    """List what a dataset has already seen: (path, bytes)."""
-    root = DATASET.read(output)
-    known: set[tuple[str, int]] = set()
-    for name in root["manifest"]:
-        table = output.read_table(name, ["path", "bytes"])
-        known |= set(zip(table["path"].to_pylist(), table["bytes"].to_pylist(), strict=True))
+def _known(output: Folder) -> dict[str, Known]:
+    """Return what a dataset says of the files that it has seen, by path."""
+    known = {}
+    for name in DATASET.read(output)["manifest"]:
+        columns = output.read_table(name, ["path", "bytes", "mtime_ns", "digest"], MANIFEST).to_pydict()
+        for path, size, mtime_ns, digest in zip(*columns.values(), strict=True):
+            known[path] = Known(name, size, mtime_ns, digest is not None)
     return known

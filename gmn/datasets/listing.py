@@ -7,7 +7,7 @@ The driver holds one chunk's files at a time, and of a chunk that is done with, 
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,17 +35,30 @@ class Chunk:
     files: int
 
 
+class Known(NamedTuple):
+    """What a dataset says of a file, by the manifest part that holds its row."""
+
+    part: str
+    bytes: int
+    mtime_ns: int | None
+    read: bool
+    """Whether its content could be read."""
+
+
 def write_listing(
-    source: str, output: Folder, labeller: Labeller, key: object, known: set[tuple[str, int]]
+    source: str, output: Folder, labeller: Labeller, key: object, known: dict[str, Known]
 ) -> Iterator[Chunk]:
-    """List a source's audio in chunks, leaving out the files in `known` (path, bytes), which are taken from it.
+    """List a source's audio in chunks, leaving out the files in `known`, by path, that are as they were.
+
+    Those are taken from `known`. A file of another size or time is listed, and one that could not be read before; not
+    one that was read and cannot be reached now.
 
     `key` is what the parts depend on beside the files: a chunk's name is made of both, so that a rerun knows it.
     """
     part = 0
     chunks: list[tuple[Chunk, pa.Table]] = []
     for found in _cut(source, labeller, known):
-        rows = [_row(file, labeller) for file in found]
+        rows = [_row(file, labeller, known.get(file.path)) for file in found]
         stem = f"part-{digest_json([rows, key])[:16]}"
         chunks.append((Chunk(_name(part), len(chunks), stem, len(rows)), pa.Table.from_pylist(rows, LISTING)))
         if len(chunks) == CHUNKS_A_PART:
@@ -64,14 +77,18 @@ def _name(part: int) -> str:
     return f"listing/part-{part:05d}.parquet"
 
 
-def _cut(source: str, labeller: Labeller, known: set[tuple[str, int]]) -> Iterator[list[Found]]:
+def _cut(source: str, labeller: Labeller, known: dict[str, Known]) -> Iterator[list[Found]]:
     chunk: list[Found] = []
     cost, size = 0.0, 0
     for found in walk(source):
-        if (found.path, found.bytes) in known:
-            known.remove((found.path, found.bytes))
-            labeller(found.path)
-            continue
+        if (seen := known.get(found.path)) is not None:
+            if seen.read and found.reason is not None:
+                continue
+            unchanged = (seen.bytes, seen.mtime_ns) == (found.bytes, found.mtime_ns)
+            if unchanged and (seen.read or found.reason is not None):
+                del known[found.path]
+                labeller(found.path)
+                continue
         chunk.append(found)
         size += found.bytes
         cost += FILE_COST + found.bytes * BYTE_COST.get(found.path.rpartition(".")[2].lower(), 5e-9)
@@ -82,9 +99,8 @@ def _cut(source: str, labeller: Labeller, known: set[tuple[str, int]]) -> Iterat
         yield chunk
 
 
-def _row(found: Found, labeller: Labeller) -> dict[str, Any]:
-    stated = {"path": found.path, "bytes": found.bytes, "reason": found.reason, "detail": found.detail}
-    return stated | asdict(labeller(found.path))
+def _row(found: Found, labeller: Labeller, seen: Known | None) -> dict[str, Any]:
+    return asdict(found) | {"known": seen.part if seen else None} | asdict(labeller(found.path))
 
 
 def _write(output: Folder, chunks: list[tuple[Chunk, pa.Table]]) -> Iterator[Chunk]:

@@ -17,6 +17,7 @@ MANIFEST = pa.schema(
         ("track_id", pa.string()),  # 16 hexadecimal digits from path and content
         ("path", pa.string()),  # relative to the source, with forward slashes
         ("bytes", pa.int64()),
+        ("mtime_ns", pa.int64()),  # when the file was last written, ns since 1970; null where not known, and before 1.1
         ("digest", pa.string()),  # SHA-256 of the file; null where it could not be read
         ("codec", pa.string()),
         ("native_rate", pa.int32()),  # Hz
@@ -32,7 +33,7 @@ MANIFEST = pa.schema(
         ("group", pa.string()),  # the value of the label table's column that split.group names
         ("status", pa.string()),  # ok | rejected
         ("reason", pa.string()),  # of a rejection, from audio.rejection.Rejection
-        ("detail", pa.string()),  # of a rejection, for people
+        ("detail", pa.string()),  # for people: of a rejection, or why a file could not be read again
     ]
 )
 
@@ -59,6 +60,8 @@ LISTING = pa.schema(
     [
         ("path", pa.string()),
         ("bytes", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("known", pa.string()),  # the manifest part that holds the file's row already; null for a new file
         ("genre", pa.string()),
         ("emotion", pa.list_(pa.float32())),
         ("n_annotators", pa.int32()),

@@ -34,6 +34,7 @@ class IngestConfig(IngestSettings):
     output: str
     """The dataset to write."""
     update: bool = False
-    """Add what is new in the source to a dataset that is whole; what it had keeps its split."""
+    """Add what is new or has changed in the source to a dataset that is whole, and try again what could not be read;
+    what it had keeps its split."""
     strict: bool = False
     """End with exit code 3, once the dataset is written and told about, where a file was rejected."""

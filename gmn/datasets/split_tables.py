@@ -50,7 +50,7 @@ def split_tracks(
         stands = {track_id: held.split for track_id, held in standing.items()}
         split_of = {t["track_id"]: stands.get(t["track_id"]) or lists.split(t["path"]) for t in tracks}
         tables["default"] = [_row(track_id, group_of, str(split_of[track_id])) for track_id in sorted(split_of)]
-    elif len(groups) == 1:
+    elif len(groups) == 1 and (within or not standing):
         first = min(tracks, key=lambda track: (track["track_id"] not in standing, track["path"]))
         n_segments = -(-first["n_samples"] // config.segment_samples)
         blocks = split_blocks(n_segments, config.split)
@@ -92,7 +92,7 @@ def remarks(tracks: Sequence[Track], rows: Rows) -> list[str]:
 def write_tables(output: Folder, tables: Mapping[str, Rows], parts: Sequence[str]) -> dict[str, str]:
     """Write the tables; returns the file of each.
 
-    They are named by the manifest parts that came in with them, so that no table is ever written over.
+    They are named by the manifest parts that they split, so that no table is ever written over.
     """
     files = {name: f"{name}-{digest_json(sorted(parts))[:12]}.parquet" for name in tables}
     for name, rows in tables.items():

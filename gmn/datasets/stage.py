@@ -6,6 +6,7 @@ INPUT a chunk. OUTPUT its number of files. Fan-out 1, a plain function: Ray only
 of one decoded file and one row group. A chunk whose manifest part is there is done.
 """
 
+import functools
 import hashlib
 import io
 from collections.abc import Iterator
@@ -32,10 +33,15 @@ def ingest_chunk(chunk: Chunk, source: str, output: Folder, sample_rate: int, se
     """Ingest one chunk's files; returns their number."""
     manifest: list[dict[str, Any]] = []
 
+    @functools.lru_cache(maxsize=4)  # known files come in about the order that they were listed in
+    def rows(part: str) -> dict[str, dict[str, Any]]:
+        return {row["path"]: row for row in output.read_table(part, schema=MANIFEST).to_pylist()}
+
     def segments() -> Iterator[dict[str, Any]]:
         audio = AudioSource(source)
         for file in read_chunk(output, chunk):
-            row, pcm = _ingest_file(file, audio, sample_rate)
+            before = rows(file["known"])[file["path"]] if file["known"] else None
+            row, pcm = _ingest_file(file, before, audio, sample_rate)
             manifest.append(row)
             for index, start in enumerate(range(0, len(pcm), segment_samples)):
                 cut = pcm[start : start + segment_samples]
@@ -68,27 +74,36 @@ def _write_segments(folder: Folder, name: str, rows: Iterator[dict[str, Any]]) -
 
 
 def _ingest_file(
-    file: dict[str, Any], source: AudioSource, sample_rate: int
+    file: dict[str, Any], before: dict[str, Any] | None, source: AudioSource, sample_rate: int
 ) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
-    """Decode one file into its manifest row and its samples; a rejected file has none."""
-    labels = {key: file[key] for key in ("genre", "emotion", "n_annotators", "group")}
-    row = {"path": file["path"], "bytes": file["bytes"], "track_id": digest(file["path"].encode())[:16], **labels}
+    """Decode one file into its manifest row and its samples; a rejected file has none.
+
+    `before` is the row that the dataset has of it: it stays where the content is the same, without samples, since the
+    dataset has them, and where a track cannot be read again, so that the next update tries once more.
+    """
+    row = {key: file[key] for key in ("path", "bytes", "mtime_ns", "genre", "emotion", "n_annotators", "group")}
     row["status"], nothing = "rejected", np.zeros(0, np.int16)
+    unread = row | {"track_id": digest(file["path"].encode())[:16]}
     if file["reason"] is not None:
-        return row | {"reason": file["reason"], "detail": file["detail"]}, nothing
+        return unread | {"reason": file["reason"], "detail": file["detail"]}, nothing
     try:
         with source.open(file["path"]) as stream:
             row["digest"] = hashlib.file_digest(cast(io.BufferedReader, stream), "sha256").hexdigest()
             row["track_id"] = digest(file["path"].encode(), row["digest"].encode())[:16]
+            if before is not None and before["digest"] == row["digest"]:
+                detail = before["detail"] if before["status"] == "rejected" else None
+                return before | {"mtime_ns": row["mtime_ns"], "detail": detail}, nothing
             stream.seek(0)
             decoded = read_mono(stream, sample_rate)
             stream.seek(0)
             artist = read_artist(stream)
             landmarks = to_bytes(fingerprint(decoded.pcm, sample_rate))
     except DecodeError as error:
-        return row | {"reason": error.reason.value, "detail": str(error)}, nothing
+        return row | {"reason": error.reason.value, "detail": error.detail}, nothing
     except OSError as error:
-        return row | {"reason": "unreadable", "detail": str(error)}, nothing
+        if before is not None and before["status"] == "ok":
+            return before | {"detail": str(error)}, nothing
+        return unread | {"reason": "unreadable", "detail": str(error)}, nothing
     row |= {
         "codec": decoded.codec,
         "native_rate": decoded.native_rate,

@@ -35,7 +35,7 @@ class AuditConfig(Config):
     """Audit a dataset's labels and splits."""
 
     dataset: str
-    """The dataset."""
+    """The dataset to audit: a folder that jobs.ingest wrote."""
     seed: int = 0
     """Decides the folds of random segments."""
 
@@ -67,7 +67,9 @@ class Audit:
     """Emotion -> the largest r that a perfect model would show, from split-half reliability."""
     copies: int
     conflicts: list[list[str]]
+    """Files that hold one recording under different genres, a list for each recording."""
     bridges: list[list[str]]
+    """Files that hold one recording in several splits, a list for each recording."""
     groups: int
     leak: Leak | None
     """None where there are fewer than two genres, or groups than folds."""
@@ -148,17 +150,19 @@ def to_lines(found: Audit) -> list[str]:
         f"labels    {found.tracks} tracks; genres: {genres or 'none'}; with emotions: {found.rated}",
         f"copies    {found.copies} tracks hold a recording that another holds as well; {found.groups} groups",
     ]
-    lines += [f"conflict  {' and '.join(pair)} hold one recording under different genres" for pair in found.conflicts]
-    lines += [f"bridge    {' and '.join(pair)} hold one recording, in two splits" for pair in found.bridges]
+    lines += [f"conflict  one recording, several genres: {', '.join(paths)}" for paths in found.conflicts]
+    lines += [f"bridge    one recording, several splits: {', '.join(paths)}" for paths in found.bridges]
     if found.ceilings:
         top = ", ".join(f"{name} {r:.2f}" for name, r in found.ceilings.items())
         lines.append(f"ceilings  on r, from the annotators' split-half agreement: {top}")
-    if found.leak is not None:
+    if found.leak is None:
+        lines.append(f"leak      not measured: that takes two genres and {FOLDS} groups of tracks with one")
+    else:
         leak, (low, high) = found.leak, found.leak.grouped_interval
         lines += [
-            f"leak      k-NN on {leak.segments} segments: {leak.random:.3f} under a random split of segments,",
-            f"          {leak.grouped:.3f} ({low:.2f} to {high:.2f}) under a split by group; "
-            f"always the commonest {leak.majority:.3f}",
+            f"leak      accuracy of a k-NN on {leak.segments} segments: {leak.random:.3f} by a random split of them,",
+            f"          {leak.grouped:.3f} ({low:.2f} to {high:.2f}) by a split of whole groups; "
+            f"always the commonest genre {leak.majority:.3f}",
         ]
     return lines
 

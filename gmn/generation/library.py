@@ -27,7 +27,7 @@ from gmn.generation.engine import BACKEND, PRECISION, Generated, Stream, generat
 from gmn.metrics.health import check_health
 from gmn.models.bundle import LoadedBundle, load_bundle
 from gmn.models.wavenet import WaveNet
-from gmn.storage import Folder, digest, digest_json
+from gmn.storage import Folder, digest, digest_json, writable
 
 
 class GenerateSettings(Config):
@@ -139,7 +139,8 @@ def _run_parts(
         @ray.remote(num_cpus=1, max_retries=3)
         def task(part: range) -> int:
             asked = [grid[index] for index in part]
-            return generate_part(absolute, part, asked, lambda samples: mailbox.put.remote(samples))
+            with writable(config.output):
+                return generate_part(absolute, part, asked, lambda samples: mailbox.put.remote(samples))
 
         pending = [task.remote(part) for part in todo]
         while pending:

@@ -29,7 +29,7 @@ from gmn.datasets.walk import AudioSource, walk
 from gmn.errors import InputError
 from gmn.models.bundle import LoadedBundle, load_bundle
 from gmn.models.resnet import ResNet
-from gmn.storage import Folder, digest_json
+from gmn.storage import Folder, digest_json, writable
 
 CHUNK_INPUTS = 32
 
@@ -187,7 +187,8 @@ def _run_chunks(
 
     @ray.remote(num_cpus=1, max_retries=3)
     def task(chunk: Sequence[Input], name: str) -> int:
-        return label_chunk(absolute, output.address, chunk, name)
+        with writable(output.uri):
+            return label_chunk(absolute, output.address, chunk, name)
 
     pending = [task.remote(chunk, name) for chunk, name in todo]
     while pending:

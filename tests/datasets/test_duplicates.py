@@ -143,7 +143,7 @@ def copy_of(rows: Fingerprint, rng: np.random.Generator, shift: int = 0, share: 
     return mixed[np.lexsort((mixed[:, 1], mixed[:, 0]))]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(range(12)))
 def test_order_does_not_matter(order: list[int]) -> None:
     rng = np.random.default_rng(0)

@@ -115,6 +115,26 @@ def test_conflicts_are_copies_under_two_genres() -> None:
     assert conflicts(tracks, [("1", "2"), ("1", "3"), ("1", "9")]) == [["a", "b"]]
 
 
+def test_a_recording_of_many_copies_is_one_conflict() -> None:
+    """It was once told pair by pair."""
+    tracks = [
+        Member(t, t, genre, None)
+        for t, genre in zip("abcdef", ["rock", "pop", "rock", None, "pop", "pop"], strict=True)
+    ]
+    chained = [("a", "b"), ("a", "c"), ("b", "c"), ("c", "d")]
+    assert conflicts(tracks, [*chained, ("e", "f")]) == [["a", "b", "c"]]
+    assert conflicts(tracks, [("a", "d"), ("b", "d"), ("e", "f")]) == [["a", "b"]]  # d has no genre, and joins them
+
+
+def test_a_file_with_other_content_stays_in_the_group_in_which_it_stood() -> None:
+    standing = {"1": Standing("track:1", "train"), "2": Standing("track:2", "test"), "3": Standing("track:3", "test")}
+    changed = Member("4", "b/1.wav", "rock", None, None, stood="track:1")
+    found = group_tracks([member("2"), member("3"), changed], "artist", [], standing)
+    assert found.group_of["4"] == "track:1"
+    assert found.taken["track:1"] == "train"
+    assert group_tracks([member("2"), member("3"), changed], "artist", [("2", "4")], standing).bridging == ["4"]
+
+
 @pytest.mark.parametrize("rule", ["artists", "column:", "", "column"])
 def test_another_rule_is_refused(rule: str) -> None:
     with pytest.raises(InputError, match=r"split\.group: .* is not artist, track, folder or column:NAME"):

@@ -113,14 +113,14 @@ def test_copies_that_the_lists_part_are_told_and_stay(source: Path, listed: dict
     assert standing(config) == listed
     pair = sorted(str(file_of(source, name).relative_to(source)) for name in (train, test))
     assert (summary.copies, summary.bridges, summary.groups) == (2, [pair], 17)
-    assert f"bridge    one recording, in two splits: {', '.join(pair)}" in summary.lines()
+    assert f"bridge    one recording, several splits: {', '.join(pair)}" in summary.lines()
     assert "1 of 17 groups stand in more than one split: figures on it are too high" in summary.warnings
     dataset = Dataset(config.output)
     page = write_summary(dataset)
     assert page is not None
-    assert "One recording in two splits" in page.read_text()
+    assert "One recording in several splits" in page.read_text()
     lines = to_lines(audit(AuditConfig(dataset=config.output)))
-    assert f"bridge    {' and '.join(pair)} hold one recording, in two splits" in lines
+    assert f"bridge    one recording, several splits: {', '.join(pair)}" in lines
 
 
 def test_a_newcomer_joins_the_split_that_its_list_says(source: Path, listed: dict[str, str], ingest_here: Any) -> None:

@@ -12,13 +12,13 @@ import soundfile
 
 from gmn.datasets import ingest as ingest_module
 from gmn.datasets import listing
-from gmn.datasets.commit import IngestSummary
 from gmn.datasets.dataset import Dataset
 from gmn.datasets.ingest import ingest
 from gmn.datasets.labels import GEMS, LabelsConfig
 from gmn.datasets.schemas import MANIFEST, SEGMENTS, SPLIT
 from gmn.datasets.settings import IngestConfig
 from gmn.datasets.splits import SplitConfig
+from gmn.datasets.summary import IngestSummary
 from gmn.datasets.walk import Found, walk
 from gmn.errors import InputError
 
@@ -68,12 +68,13 @@ def refusal(run: Ingest, config: IngestConfig) -> str:
     return str(caught.value)
 
 
-def test_the_columns_are_those_of_version_1() -> None:
+def test_the_columns_are_those_of_version_1_1() -> None:
     """A change here is a change of the format: raise its version in schemas.py."""
     assert [f"{field.name} {field.type}" for field in MANIFEST] == [
         "track_id string",
         "path string",
         "bytes int64",
+        "mtime_ns int64",
         "digest string",
         "codec string",
         "native_rate int32",

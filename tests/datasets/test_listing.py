@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from gmn.audio.rejection import Rejection
 from gmn.datasets import listing
 from gmn.datasets.labels import Labeller, LabelsConfig
-from gmn.datasets.listing import Chunk, read_chunk, write_listing
+from gmn.datasets.listing import Chunk, Known, read_chunk, write_listing
 from gmn.datasets.walk import Found
 from gmn.storage import Folder
 
 
-def list_files(output: Folder, files: list[Found], known: set[tuple[str, int]] | None = None) -> list[Chunk]:
+def list_files(output: Folder, files: list[Found], known: dict[str, Known] | None = None) -> list[Chunk]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listing, "walk", lambda source: iter(files))
-        return list(write_listing("", output, Labeller(LabelsConfig()), ["key"], set() if known is None else known))
+        return list(write_listing("", output, Labeller(LabelsConfig()), ["key"], {} if known is None else known))
 
 
 def paths(output: Folder, chunks: list[Chunk]) -> list[list[str]]:
@@ -56,20 +57,37 @@ def test_a_rerun_names_its_parts_alike_and_other_files_or_settings_otherwise(out
     files = [Found("pop/a.wav", 5), Found("pop/b.wav", 6)]
     (first,) = list_files(output, files)
     assert list_files(output, files) == [first]
-    (other,) = list_files(output, [files[0], Found("pop/b.wav", 7)])
-    assert other.stem != first.stem
+    for changed in (Found("pop/b.wav", 7), Found("pop/b.wav", 6, mtime_ns=1)):
+        (other,) = list_files(output, [files[0], changed])
+        assert other.stem != first.stem
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listing, "walk", lambda source: iter(files))
-        (again,) = write_listing("", output, Labeller(LabelsConfig()), ["other key"], set())
+        (again,) = write_listing("", output, Labeller(LabelsConfig()), ["other key"], {})
     assert again.stem != first.stem
 
 
-def test_known_files_are_left_out_and_taken_from_the_set(output: Folder) -> None:
-    """What stays in the set is what the source no longer has as it was."""
-    known = {("a.wav", 5), ("b.wav", 6), ("gone.wav", 7)}
-    chunks = list_files(output, [Found("a.wav", 5), Found("b.wav", 60), Found("c.wav", 1)], known)
-    assert paths(output, chunks) == [["b.wav", "c.wav"]]
-    assert known == {("b.wav", 6), ("gone.wav", 7)}
+def test_known_files_are_left_out_and_taken_from_what_is_known(output: Folder) -> None:
+    """What stays in it is what the source no longer has as it was."""
+    known = {
+        "same.wav": Known("m", 5, 1, True),
+        "size.wav": Known("m", 6, 1, True),
+        "time.wav": Known("m", 5, 1, True),
+        "before-1.1.wav": Known("m", 5, None, True),
+        "unreadable.wav": Known("m", 5, 1, False),
+        "dangling.wav": Known("m", 0, None, False),
+        "unreachable.wav": Known("m", 5, 1, True),
+        "gone.wav": Known("m", 7, 1, True),
+    }
+    found = [
+        *(Found("same.wav", 5, 1), Found("size.wav", 60, 1), Found("time.wav", 5, 2), Found("before-1.1.wav", 5, 1)),
+        *(Found("unreadable.wav", 5, 1), Found("dangling.wav", reason=Rejection.DANGLING_LINK)),
+        *(Found("unreachable.wav", reason=Rejection.DANGLING_LINK), Found("new.wav", 1, 1)),
+    ]
+    (chunk,) = list_files(output, found, known)
+    listed = {row["path"]: row["known"] for row in read_chunk(output, chunk)}
+    again = ("size.wav", "time.wav", "before-1.1.wav", "unreadable.wav")
+    assert listed == dict.fromkeys(again, "m") | {"new.wav": None}
+    assert set(known) == {*again, "unreachable.wav", "gone.wav"}
 
 
 def test_the_driver_does_not_hold_the_files(output: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +101,7 @@ def test_the_driver_does_not_hold_the_files(output: Folder, monkeypatch: pytest.
     monkeypatch.setattr(listing, "walk", lambda source: files())
     tracemalloc.start()
     try:
-        n_files = sum(c.files for c in write_listing("", output, Labeller(LabelsConfig()), None, set()))
+        n_files = sum(c.files for c in write_listing("", output, Labeller(LabelsConfig()), None, {}))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

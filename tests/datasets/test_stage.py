@@ -26,7 +26,7 @@ def sing(path: Path, seed: int, seconds: float = 0.5) -> None:
 
 def ingest_all(source: Path, output: Path, segment_samples: int = 1500) -> tuple[list[dict[str, Any]], pq.ParquetFile]:
     folder = Folder(output)
-    (chunk,) = write_listing(str(source), folder, Labeller(LabelsConfig()), None, set())
+    (chunk,) = write_listing(str(source), folder, Labeller(LabelsConfig()), None, {})
     n_files = ingest_chunk(chunk, str(source), folder, RATE, segment_samples)
     rows = folder.read_table(f"manifest/{chunk.stem}.parquet").to_pylist()
     assert n_files == len(rows) == chunk.files

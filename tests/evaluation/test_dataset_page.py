@@ -10,6 +10,7 @@ import soundfile
 from gmn.datasets.dataset import Dataset
 from gmn.datasets.settings import IngestConfig
 from gmn.evaluation import dataset_page
+from gmn.evaluation.audit import AuditConfig, audit, to_lines
 from gmn.evaluation.dataset_page import write_summary
 
 RATE = 8000
@@ -42,6 +43,25 @@ def test_names_are_escaped_and_nothing_is_loaded_from_a_network(tmp_path: Path, 
     assert "<i>pop" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;.wav" in page
     assert re.findall(r"https?:|url\(|@import|[\"']//", page) == []
+
+
+def test_a_recording_under_several_genres_is_one_line_with_them_and_its_files(tmp_path: Path, ingest_here: Any) -> None:
+    """Three files were once three lines, in pairs."""
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, 6 * RATE)
+    for i, (genre, gain) in enumerate((("pop", 1), ("rock", 0.5), ("jazz", 0.25), ("pop", 0.8))):
+        (tmp_path / "audio" / genre).mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "audio" / genre / f"{i}.wav", gain * x, RATE)
+    config = IngestConfig(source=str(tmp_path / "audio"), output=str(tmp_path / "d"), sample_rate=RATE)
+    paths = ["jazz/2.wav", "pop/0.wav", "pop/3.wav", "rock/1.wav"]
+    said = f"conflict  one recording, several genres: {', '.join(paths)}"
+    assert [line for line in ingest_here(config).lines() if line.startswith("conflict")] == [said]
+    assert [line for line in to_lines(audit(AuditConfig(dataset=config.output))) if line.startswith("conflict")] == [
+        said
+    ]
+    page = write_summary(Dataset(config.output))
+    assert page is not None
+    table = page.read_text().partition("Conflicting labels")[2]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", table)[:2] == ["jazz, pop, rock", ", ".join(paths)]
 
 
 def test_a_long_list_of_rejected_files_is_cut_and_says_so(tmp_path: Path, ingest_here: Any, monkeypatch: Any) -> None:

@@ -49,7 +49,7 @@ def make_dataset(output: Path, audio: Path) -> None:
         source=str(audio), output=str(output), sample_rate=DATASET_RATE, segment_seconds=0.3, labels=labels
     )
     folder = Folder(output)
-    chunks = list(write_listing(config.source, folder, Labeller(labels), "golden", set()))
+    chunks = list(write_listing(config.source, folder, Labeller(labels), "golden", {}))
     for chunk in chunks:
         ingest_chunk(chunk, config.source, folder, config.sample_rate, config.segment_samples)
     commit(folder, [chunk.stem for chunk in chunks], config, (), ())
