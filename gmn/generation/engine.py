@@ -27,6 +27,9 @@ from gmn.generation.reference import ReferenceWaveNet
 from gmn.generation.sampling import Sampling, draw, guide, uniforms
 from gmn.models.wavenet import WaveNet
 
+Generator = WaveNet
+"""The models that generate."""
+
 DRAWN_AT_ONCE = 1024
 """Steps whose random numbers are drawn together."""
 
@@ -92,7 +95,7 @@ def find_backend(kind: str, backend: str, precision: str) -> Callable[[Any, Tens
 
 @torch.inference_mode()
 def generate(
-    model: WaveNet,
+    model: Generator,
     streams: Sequence[Stream],
     n_samples: int,
     slots: int,

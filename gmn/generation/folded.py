@@ -95,7 +95,7 @@ class FoldedWaveNet:
         time = codes.shape[1]
         inputs, logits = look_back(self._model, codes, self._conditions)
         for ring, past, below in zip(self._rings.split(self._lengths.tolist()), inputs, self._below, strict=True):
-            ring.copy_(past.roll(time, dims=0) - below)
+            ring[torch.arange(time - len(past), time) % len(ring)] = (past - below).to(ring.dtype)
         self._places = self._places_from(time)
         return logits
 

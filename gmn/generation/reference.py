@@ -36,7 +36,7 @@ class ReferenceWaveNet:
         self._time = codes.shape[1]
         inputs, logits = look_back(self._model, codes, self._conditions)
         for ring, past in zip(self._rings, inputs, strict=True):
-            ring.copy_(past.roll(self._time, dims=0))
+            ring[torch.arange(self._time - len(past), self._time) % len(ring)] = past
         return logits
 
     def step(self, codes: Tensor) -> Tensor:
@@ -56,8 +56,8 @@ class ReferenceWaveNet:
 def look_back(model: WaveNet, codes: Tensor, conditions: Tensor) -> tuple[list[Tensor], Tensor]:
     """Run past codes [B, T] through the layers in one parallel pass, with an empty past before them.
 
-    Returns the last (K - 1) d inputs of each layer, [(K - 1) d, B, R], zero before the start, and the logits [B, 256]
-    after the last code. Only the last receptive field of the codes plays a part; no more is computed.
+    Returns the last inputs of each layer, up to (K - 1) d of them, [<= T, B, R], and the logits [B, 256] after the last
+    code. Only the last receptive field of the codes plays a part; no more is computed.
     """
     codes = codes[:, -model.config.receptive_field :]
     at_once = max(1, PRIMED_AT_ONCE // codes.shape[1])
@@ -66,9 +66,7 @@ def look_back(model: WaveNet, codes: Tensor, conditions: Tensor) -> tuple[list[T
     for some, condition in zip(codes.split(at_once), conditions.split(at_once), strict=True):
         x = model.embedding(some)
         for at, layer in enumerate(model.stack):
-            length = (layer.kernel_size - 1) * layer.dilation
-            past = F.pad(x, (0, 0, max(0, length - x.shape[1]), 0))[:, -length:]
-            inputs[at].append(past.transpose(0, 1))
+            inputs[at].append(x[:, -(layer.kernel_size - 1) * layer.dilation :].transpose(0, 1))
             x, z = layer(x, condition)
             gated[at].append(z[:, -1])
     skips = F.linear(torch.cat([torch.cat(parts) for parts in gated], dim=-1), model.skip_weight(), model.skip_bias)

@@ -45,10 +45,10 @@ def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
     if sampling.temperature == 0:
         return logits.argmax(-1)
     weights = (logits / sampling.temperature).softmax(-1)
-    if sampling.top_k is None and sampling.top_p is None:
+    if sampling.top_k is None and sampling.top_p in (None, 1):
         return _invert(weights, uniform)
-    weights, codes = weights.sort(-1, descending=True, stable=True)
-    if sampling.top_p is not None:
+    weights, codes = weights.sort(dim=-1, descending=True, stable=True)
+    if sampling.top_p not in (None, 1):
         likelier = weights.cumsum(-1) - weights
         weights = weights.where(likelier < sampling.top_p, 0)
     if sampling.top_k is not None:

@@ -19,8 +19,9 @@ from gmn.audio.write import read_tags
 from gmn.datasets.labels import GEMS
 from gmn.datasets.library import CLIPS, LIBRARY, read_rows
 from gmn.errors import InputError
-from gmn.generation.engine import BACKEND, PRECISION, Stream, generate
-from gmn.generation.library import GenerateConfig, GenerateSettings, _grid, generate_library, generate_part
+from gmn.generation.engine import Stream, generate
+from gmn.generation.library import generate_library, generate_part
+from gmn.generation.settings import GenerateConfig, GenerateSettings, plan
 from gmn.metrics.health import Status
 from gmn.models.bundle import Bundle, LoadedBundle, load_bundle, save_bundle
 from gmn.models.conditioning import Conditions
@@ -59,9 +60,9 @@ def made(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> GenerateCon
     return config
 
 
-def run_parts(config: GenerateConfig, bundle: LoadedBundle, grid: Any, parts: Any, progress: Any) -> None:
+def run_parts(config: GenerateConfig, bundle: LoadedBundle, grid: Any, prime: Any, parts: Any, progress: Any) -> None:
     for part in reversed(parts):
-        generate_part(config, part, [grid[index] for index in part])
+        generate_part(config, part, [grid[index] for index in part], prime)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def grid_of(clips: int, genres: int, emotions: int) -> list[tuple[str | None, st
         rate_std=(1.0,) * 9,
     )
     model = WaveNet(WaveNetConfig(stacks=1, layers=1, residual_channels=1, skip_channels=1), conditions.size)
-    return _grid(GenerateConfig(model="", output="", clips=clips), LoadedBundle(model, RATE, conditions))
+    return plan(GenerateConfig(model="", output="", clips=clips), LoadedBundle(model, RATE, conditions))
 
 
 @given(st.integers(1, 150), st.integers(0, 7), st.integers(0, 9))
@@ -135,7 +136,7 @@ def test_a_row_says_what_was_asked_and_what_came(made: GenerateConfig, bundles: 
     assert len({row["clip_id"] for row in rows}) == 7
     first = rows[0]
     assert (first["genre"], first["emotion"], first["seed"], first["attempt"]) == ("chorale", "power", 0, 0)
-    assert (first["backend"], first["precision"], first["slots"], first["prime"]) == (BACKEND, PRECISION, 3, None)
+    assert (first["backend"], first["precision"], first["slots"], first["prime"]) == ("folded", "float32", 3, None)
     assert (first["sample_rate"], first["n_samples"], first["temperature"]) == (RATE, 160, 1.0)
     assert first["model"] == load_bundle(str(bundles / "wavenet")).digest
     assert {row["health"] for row in rows} <= {status.value for status in Status}
@@ -158,7 +159,7 @@ def test_a_file_decodes_to_the_codes_that_were_drawn(made: GenerateConfig) -> No
     torch.set_num_threads(1)
     for row in rows_of(made)[4:]:  # the last one stands alone in its part
         stream = Stream(bundle.conditions.vector(row["genre"], row["emotion"]), row["seed"], row["index"])
-        alone = generate(bundle.model, [stream], row["n_samples"], row["temperature"], row["slots"])[0]
+        alone = generate(bundle.model, [stream], row["n_samples"], row["slots"])[0]
         pcm, rate = soundfile.read(Path(made.output, row["path"]), dtype="int16")
         assert rate == RATE
         np.testing.assert_array_equal(encode_pcm16(pcm), alone.codes)

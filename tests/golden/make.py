@@ -14,7 +14,7 @@ from gmn.datasets.listing import write_listing
 from gmn.datasets.settings import IngestConfig
 from gmn.datasets.stage import ingest_chunk
 from gmn.generation import library
-from gmn.generation.library import GenerateConfig
+from gmn.generation.settings import GenerateConfig, plan
 from gmn.labelling import classify
 from gmn.labelling.classify import ClassifyConfig
 from gmn.models.bundle import Bundle, load_bundle, save_bundle
@@ -75,11 +75,11 @@ def make_library(folder: Path) -> None:
     asked = {"clips": 3, "seconds": 0.05, "slots": 2, "emotions": ("power",)}
     config = GenerateConfig(model=str(folder / "wavenet"), output=str(folder / "library"), **asked)
     bundle = load_bundle(config.model)
-    grid = library._grid(config, bundle)
+    grid = plan(config, bundle)
     parts = [range(0, 2), range(2, 3)]
     for part in parts:
         library.generate_part(config, part, [grid[index] for index in part])
-    library._commit(config, bundle, Folder(config.output), [library._name(part) for part in parts])
+    library._commit(config, bundle, None, Folder(config.output), [library._name(part) for part in parts])
     judges = tuple(str(folder / f"resnet-{head}") for head in ("genre", "emotion"))
     source = ClassifyConfig(models=judges, source=config.output)
     labels, inputs = Folder(config.output) / "labels", classify.list_inputs(config.output)

@@ -16,7 +16,7 @@ from gmn.datasets.dataset import Dataset
 from gmn.datasets.settings import IngestConfig
 from gmn.errors import InputError
 from gmn.evaluation.evaluate import EvaluateConfig
-from gmn.generation.library import GenerateConfig
+from gmn.generation.settings import GenerateConfig
 from gmn.labelling.classify import ClassifyConfig
 from gmn.training.job import TrainResNet, TrainWaveNet
 from jobs import _job, classify, corpus, evaluate, generate, ingest, pipeline, train
