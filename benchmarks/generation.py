@@ -2,8 +2,8 @@
 
 python benchmarks/generation.py [model=BUNDLE]
 
-The speed model has 3 stacks of 10 layers, 32 residual and gate, 1,024 skip and 512 end channels, and random weights. The
-divergence of bf16 is measured on a trained model: the bundle given, or a small one trained here on gmn's own music.
+The speed model has 3 stacks of 10 layers, 32 residual and gate, 1,024 skip and 512 end channels, and random weights.
+The divergence of bf16 is measured on a trained model: the bundle given, or a small one trained here on gmn's own music.
 """
 
 import multiprocessing
@@ -208,7 +208,9 @@ def trained(steps: int = 200) -> WaveNet:
     """Train the default shape for a while on music that gmn composes, so that its logits are those of a model."""
     with tempfile.TemporaryDirectory() as folder:
         files = sorted(write_corpus(Path(folder) / "audio", tracks=16, seconds=4.0, sample_rate=16_000).rglob("*.wav"))
-        codes = torch.from_numpy(np.stack([encode_pcm16(read_mono(file, 16_000).pcm[:64_000]) for file in files])).long()
+        codes = torch.from_numpy(
+            np.stack([encode_pcm16(read_mono(file, 16_000).pcm[:64_000]) for file in files])
+        ).long()
     torch.manual_seed(0)
     model = WaveNet(WaveNetConfig(), CONDITION)
     optimizer = torch.optim.Adam(model.parameters(), 4e-3)

@@ -33,8 +33,8 @@ TABLE_STEPS = 1024
 class FoldedWaveNet:
     """A WaveNet with the state of B streams.
 
-    Precision: `dtype` of the layers and the state, the model's own by default; `head_dtype` of the skip and the hidden
-    product. The last product is at least float32 unless the layers are not: its rounding would reach the draws as it is.
+    Precision: `dtype` of the layers, the state and the last product, by default the model's own; `head_dtype` of the
+    skip and the hidden product. The last one is small, and its rounding would reach the draws as it is.
     """
 
     def __init__(
@@ -86,7 +86,9 @@ class FoldedWaveNet:
         head_dtype = head_dtype or dtype
         self._head_dtype, self._last_dtype = head_dtype, dtype
         self._logits_dtype = torch.promote_types(dtype, torch.float32)
-        self._skip = PackedLinear((model.skip_weight() / 2).to(head_dtype), model.skip_bias.to(head_dtype), B, relu=True)
+        self._skip = PackedLinear(
+            (model.skip_weight() / 2).to(head_dtype), model.skip_bias.to(head_dtype), B, relu=True
+        )
         self._hidden = PackedLinear(hidden.weight.to(head_dtype), hidden.bias.to(head_dtype), B, relu=True)
         self._last = PackedLinear(last.weight.to(dtype), last.bias.to(dtype), B)
 

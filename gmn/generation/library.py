@@ -51,7 +51,9 @@ def generate_library(
     bundle = load_bundle(config.model, "generator")
     grid, prime = plan(config, bundle), _prime(config, bundle)
     output = Folder(config.output)
-    request = config.model_dump(exclude={"output", "model"}) | {"model": bundle.digest, "prime": prime and prime.digest}
+    request = config.model_dump(exclude={"output", "model"}) | {"model": bundle.digest}
+    if prime is not None:
+        request["prime"] = prime.digest
     with LIBRARY.claim(output, request) as whole:
         if not whole:
             clips = range(config.clips)
@@ -177,7 +179,7 @@ def _write_clip(
         "backend": config.backend,
         "precision": config.precision,
         "slots": config.slots,
-        "prime": prime and prime.digest,
+        "prime": None if prime is None else prime.digest,
         "sample_rate": bundle.sample_rate,
         "n_samples": len(clip.codes),
     }
@@ -208,7 +210,7 @@ def _commit(
         seconds=config.seconds,
         bits_per_sample=round(sum(table["bits_per_sample"].to_pylist()) / table.num_rows, 4),
         health=dict(Counter(table["health"].to_pylist()).most_common()),
-        prime=prime and prime.note,
+        prime=None if prime is None else prime.note,
     )
     LIBRARY.write(
         output,

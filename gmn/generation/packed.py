@@ -1,7 +1,7 @@
-"""A linear layer in oneDNN's own memory layout: on a CPU twice as fast as a plain product where MKL is slow (AMD).
+"""A linear layer in oneDNN's own memory layout: as fast as MKL's products on Intel's CPUs, twice as fast on AMD's.
 
-PyTorch reaches it by two private operators, here and nowhere else. Where a build lacks them, a plain product takes their
-place and gives the same numbers but for rounding.
+PyTorch reaches it by two private operators, here and nowhere else. Where a build lacks them, a plain product takes
+their place and gives the same numbers but for rounding.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""The readable WaveNet step, on ring buffers (the queues of Paine et al. 2016, "Fast Wavenet"): the definition of right.
+"""The readable WaveNet step, which defines what is right, on ring buffers (Paine et al. 2016, Fast WaveNet).
 
 Shapes: B slots, T samples, R residual channels, K kernel size, d dilation, C length of a condition vector.
 

@@ -1,6 +1,6 @@
 """Drawing codes from logits: one uniform number a sample, inverted through the distribution that is left to draw from.
 
-    logits --guidance--> guided --/ temperature, softmax--> probabilities --top-k, top-p--> renormalised --uniform--> code
+    logits --guidance--> guided --/ temperature, softmax--> weights --top-k, top-p--> what is left --uniform--> code
 
 Shapes: B slots. The uniform numbers of a stream are keyed by (seed, index, attempt): they depend on nothing else.
 """
@@ -24,10 +24,10 @@ class Sampling:
     top_k: int | None = None
     """Only the k likeliest codes are drawn; of equally likely ones, the lower come first."""
     top_p: float | None = None
-    """Only the fewest codes whose probabilities reach p in sum are drawn (Holtzman et al. 2020, section 3.1), in (0, 1].
-    The sum is taken over all codes, also where `top_k` leaves fewer."""
+    """In (0, 1]; only the fewest codes whose probabilities reach p in sum are drawn (Holtzman et al. 2020, 3.1). The sum
+    is taken over all codes, also where `top_k` leaves fewer."""
     guidance: float = 1.0
-    """Moves the logits from unconditional (0) to conditional (1) and beyond (Ho and Salimans 2022, w = guidance - 1)."""
+    """Moves the logits from unconditional (0) to conditional (1) and beyond (Ho and Salimans 2022: their w + 1)."""
 
     @property
     def guided(self) -> bool:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmn import runtime
+from gmn.audio.decode import read_mono
 from gmn.audio.mulaw import encode_pcm16
 from gmn.audio.write import read_tags
 from gmn.datasets.labels import GEMS
@@ -105,7 +106,11 @@ def test_a_model_without_conditions_is_asked_for_nothing() -> None:
     [
         ({"genres": ("polka",)}, "genre 'polka' is unknown to this model, which knows: chorale, rock"),
         ({"emotions": ("joy",)}, "emotion 'joy' is unknown to this model, which knows: amazement, solemnity"),
+        ({"emotions": ("0.5:0.5",)}, r"emotion \[0.5, 0.5\]: needs 9 rates from 0 to 1"),
+        ({"emotions": ("0:0:0:0:0:0:0:0:2",)}, r"emotion .*: needs 9 rates from 0 to 1"),
         ({"seconds": 1e-5}, "seconds: 1e-05 is less than one sample at 8000 Hz"),
+        ({"precision": "fp16"}, "backend folded with precision fp16: not for a wavenet, which has: reference float32"),
+        ({"prime": "nowhere.wav"}, r"prime nowhere\.wav: .*[Nn]o such file"),
     ],
 )
 def test_what_the_model_cannot_do_is_refused(
@@ -123,7 +128,37 @@ def test_a_classifier_cannot_generate(bundles: Path, tmp_path: Path) -> None:
         generate_library(config)
 
 
-@pytest.mark.parametrize("changes", [{"seed": -1}, {"seed": 2**31}, {"temperature": -0.1}, {"clips": 0}])
+@pytest.mark.usefixtures("no_ray")
+def test_more_than_the_memory_holds_is_refused_with_the_figure(
+    bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "available_memory", lambda: 2 << 30)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    config = make_config(bundles, tmp_path / "out", slots=512, clips=1024, seconds=600, guidance=2.0)
+    # Each process: a state of 15 past inputs of 6 channels, twice while primed, of 1,024 rows; two copies of the codes.
+    need = 2 * (2 * 4 * 15 * 6 * 1024 + 2 * 512 * 600 * RATE) / (1 << 30)
+    message = f"slots: 512 streams of 600 s need {need:.1f} GiB in 2 processes, and 2.0 GiB are free: ask for fewer"
+    with pytest.raises(InputError, match=message):
+        generate_library(config)
+    assert not (tmp_path / "out").exists()
+    plan(config.model_copy(update={"clips": 100, "slots": 100}), load_bundle(config.model))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": -1},
+        {"seed": 2**31},
+        {"temperature": -0.1},
+        {"clips": 0},
+        {"top_k": 0},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"guidance": -1},
+        {"prime_seconds": 0},
+        {"slots": 0},
+    ],
+)
 def test_a_setting_out_of_range_is_refused(changes: dict[str, Any]) -> None:
     """A seed of 2 ** 32 once gave seed 0's clips, each shifted by one; one of 2 ** 63 broke in the worker."""
     with pytest.raises(ValueError, match=next(iter(changes))):
@@ -211,6 +246,35 @@ def test_a_part_that_lost_clips_is_found_out(made: GenerateConfig, tmp_path: Pat
     clips.write_table("part-00000003.parquet", clips.read_table("part-00000000.parquet"))
     with pytest.raises(InputError, match="do not hold 7 different clips"):
         generate_library(made.model_copy(update={"output": str(tmp_path / "library")}))
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_piece_goes_on_in_every_genre_and_emotion(bundles: Path, corpus: Path, tmp_path: Path) -> None:
+    piece = sorted(corpus.rglob("*.wav"))[0]
+    asked = {"clips": 4, "slots": 4, "genres": ("chorale", "rock"), "top_k": 40, "top_p": 0.9, "guidance": 1.5}
+    config = make_config(bundles, tmp_path / "library", prime=str(piece), prime_seconds=0.5, **asked)
+    summary = generate_library(config)
+    assert summary.prime == f"0.5 s of {piece}, of which the model hears 0.002 s"
+    rows = rows_of(config)
+    assert Counter((row["genre"], row["emotion"]) for row in rows) == Counter(
+        (genre, emotion) for genre in ("chorale", "rock") for emotion in ("power", "sadness")
+    )
+    codes = encode_pcm16(read_mono(piece, RATE).pcm[: RATE // 2])
+    assert {row["prime"] for row in rows} == {digest(codes.tobytes())}
+    assert [(row["top_k"], row["guidance"]) for row in rows] == [(40, 1.5)] * 4
+    bundle = load_bundle(config.model)
+    assert isinstance(bundle.model, WaveNet)
+    for row in rows:
+        stream = Stream(bundle.conditions.vector(row["genre"], row["emotion"]), row["seed"], row["index"])
+        (alone,) = generate(bundle.model, [stream], row["n_samples"], 4, config.sampling, prime=codes)
+        pcm, _ = soundfile.read(Path(config.output, row["path"]), dtype="int16")
+        np.testing.assert_array_equal(encode_pcm16(pcm), alone.codes)  # the clip alone: the prime is not in it
+    # The same music from another place is the same request; other music is not.
+    moved = tmp_path / "moved.wav"
+    shutil.copy(piece, moved)
+    assert generate_library(config.model_copy(update={"prime": str(moved)})) == summary
+    with pytest.raises(InputError, match="was made by another request"):
+        generate_library(config.model_copy(update={"prime_seconds": 0.25}))
 
 
 @pytest.mark.usefixtures("ray_here")

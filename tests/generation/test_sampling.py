@@ -63,7 +63,9 @@ def test_the_likeliest_code_alone(sampling: Sampling) -> None:
     assert draws(sampling, 100)[int(LOGITS.argmax())] == 100
 
 
-@pytest.mark.parametrize("sampling", [Sampling(), Sampling(top_p=1.0), Sampling(top_p=0.9999), Sampling(top_k=12)], ids=str)
+@pytest.mark.parametrize(
+    "sampling", [Sampling(), Sampling(top_p=1.0), Sampling(top_p=0.9999), Sampling(top_k=12)], ids=str
+)
 def test_the_ends_of_the_unit_interval_draw_codes_that_can_be(sampling: Sampling) -> None:
     """The last code below 1 must not be one of no probability: full scale would be a click."""
     logits = torch.full((2, CLASSES), -200.0)

@@ -106,9 +106,7 @@ def test_what_a_receptive_field_does_not_reach_is_not_computed(make_wavenet: Any
     codes, conditions = given(model, 2)
     other = codes.clone()
     other[:, :-field] = 0
-    torch.testing.assert_close(
-        new(model, conditions).prime(codes), new(model, conditions).prime(other), rtol=0, atol=0
-    )
+    torch.testing.assert_close(new(model, conditions).prime(codes), new(model, conditions).prime(other), rtol=0, atol=0)
 
 
 @torch.no_grad()

@@ -87,6 +87,26 @@ def make_library(folder: Path) -> None:
     classify._commit(labels, classify._load(source), ["part.parquet"], len(inputs))
 
 
+def make_library_1_1(folder: Path, models: Path, prime: Path) -> None:
+    """Generate two clips of 0.05 s that go on from a tone, with what `gmn.library` 1.1 added, without Ray."""
+    config = GenerateConfig(
+        model=str(models / "wavenet"),
+        output=str(folder / "library"),
+        clips=2,
+        seconds=0.05,
+        slots=2,
+        emotions=("power", ":".join(["0.5"] * 9)),
+        prime=str(prime),
+        top_k=100,
+        top_p=0.9,
+        guidance=1.5,
+    )
+    bundle = load_bundle(config.model)
+    grid, given, part = plan(config, bundle), library._prime(config, bundle), range(2)
+    library.generate_part(config, part, [grid[index] for index in part], given)
+    library._commit(config, bundle, given, Folder(config.output), [library._name(part)])
+
+
 @torch.no_grad()
 def logits(bundle: Path) -> list[float]:
     """Compute the last logits of a bundle's model on a given ramp of 60 samples."""
@@ -108,3 +128,4 @@ def make_all(folder: Path, audio: Path) -> None:
 
 if __name__ == "__main__":
     make_all(Path("golden-new"), Path("golden-audio"))
+    make_library_1_1(Path("golden-new-1.1"), Path(__file__).parent / "v1", Path("golden-audio/pop/0.wav"))
