@@ -40,6 +40,8 @@ def read_prime(uri: str, seconds: float | None, sample_rate: int, receptive_fiel
         pcm = read_mono(BytesIO(Folder(uri).read_bytes("")), sample_rate).pcm
     except DecodeError as error:
         raise InputError(f"prime {uri}: cannot be read as audio ({error})") from None
+    except FileNotFoundError:
+        raise InputError(f"prime {uri}: no such file") from None
     except OSError as error:
         raise InputError(f"prime {uri}: {error.strerror or error}") from None
     if seconds is not None:

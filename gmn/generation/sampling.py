@@ -24,8 +24,8 @@ class Sampling:
     top_k: int | None = None
     """Only the k likeliest codes are drawn; of equally likely ones, the lower come first."""
     top_p: float | None = None
-    """In (0, 1]; only the fewest codes whose probabilities reach p in sum are drawn (Holtzman et al. 2020, 3.1). The sum
-    is taken over all codes, also where `top_k` leaves fewer."""
+    """In (0, 1]; only the fewest codes whose probabilities reach p in sum are drawn (Holtzman et al. 2020, 3.1). The
+    sum is taken over all codes, also where `top_k` leaves fewer."""
     guidance: float = 1.0
     """Moves the logits from unconditional (0) to conditional (1) and beyond (Ho and Salimans 2022: their w + 1)."""
 

@@ -110,7 +110,7 @@ def test_a_model_without_conditions_is_asked_for_nothing() -> None:
         ({"emotions": ("0:0:0:0:0:0:0:0:2",)}, r"emotion .*: needs 9 rates from 0 to 1"),
         ({"seconds": 1e-5}, "seconds: 1e-05 is less than one sample at 8000 Hz"),
         ({"precision": "fp16"}, "backend folded with precision fp16: not for a wavenet, which has: reference float32"),
-        ({"prime": "nowhere.wav"}, r"prime nowhere\.wav: .*[Nn]o such file"),
+        ({"prime": "nowhere.wav"}, r"prime nowhere\.wav: no such file"),
     ],
 )
 def test_what_the_model_cannot_do_is_refused(
