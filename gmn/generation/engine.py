@@ -108,7 +108,7 @@ def generate(
     """Generate streams side by side, each as the continuation of the codes `prime` [T].
 
     No two streams may have the same place, their index modulo `slots`. `progress` is called now and then with the
-    number of samples drawn since the last call, over all streams.
+    number of samples drawn since the last call, over all streams. Raises InputError where the model gives no numbers.
     """
     places = [stream.index % slots for stream in streams]
     assert streams
@@ -124,6 +124,10 @@ def generate(
     drawn = torch.empty(n_samples, slots, dtype=torch.uint8, device=device)
     nats = torch.zeros(slots, dtype=torch.float64, device=device)
     logits = stepper.prime(torch.from_numpy(prime).to(device, torch.int64).expand(rows, -1))
+    if not logits.isfinite().all():
+        raise InputError(
+            f"the model's logits are not finite in {precision}: its weights are broken, or too large for it"
+        )
     for start in range(0, n_samples, DRAWN_AT_ONCE):
         count = min(DRAWN_AT_ONCE, n_samples - start)
         uniform = np.full((count, slots), 0.5, np.float32)

@@ -46,7 +46,7 @@ def generate_library(
     """Write the clip library `config.output`, or finish one that was interrupted.
 
     `progress` is called with (samples done, samples in all). Raises InputError before any worker starts where the
-    model, a condition or the output cannot be used.
+    model, a condition, the prime or the output cannot be used, or the memory does not suffice.
     """
     bundle = load_bundle(config.model, "generator")
     grid, prime = plan(config, bundle), _prime(config, bundle)

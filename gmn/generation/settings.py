@@ -45,7 +45,7 @@ class GenerateSettings(Config):
     """Draw from the fewest likeliest samples whose probabilities reach p in sum; none: from all."""
     guidance: float = Field(1.0, ge=0, le=20)
     """Above 1 the condition is pushed further than the model itself would, at twice the time; 0 leaves it out."""
-    slots: int = Field(16, ge=1, le=4096)
+    slots: int = Field(16, ge=1, le=65_536)
     """Clips made side by side in one process, and in one part."""
     backend: Literal["reference", "folded", "graph"] = "folded"
     """How a step is computed: readable; fast on a CPU; as a CUDA graph on a GPU (untested)."""

@@ -146,6 +146,14 @@ def test_progress_counts_every_sample_once(make_wavenet: Any) -> None:
     assert heard == [2 * 1024, 2 * 76]
 
 
+def test_a_model_that_computes_no_numbers_is_refused(make_wavenet: Any) -> None:
+    broken = make_wavenet(layers=2, stacks=1)
+    with torch.no_grad():
+        broken.skip_bias[0] = torch.nan
+    with pytest.raises(InputError, match="the model's logits are not finite in float32"):
+        sample(broken, [stream()])
+
+
 def test_a_backend_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     message = (
         "backend reference with precision bf16: not for a wavenet, "
