@@ -7,6 +7,7 @@ The divergence of bf16 is measured on a trained model: the bundle given, or a sm
 """
 
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -66,6 +67,7 @@ def main() -> None:
                 slots: ratio(rates, f"folded, {slots}", f"GEMMs, {slots}") for slots in SAMPLES
             },
             "bf16 against folded, 128 slots": ratio(rates, "folded bf16, 128", "folded, 128"),
+            "load average": round(os.getloadavg()[0], 1),
             "bf16 in hardware": "avx512_bf16" in Path("/proc/cpuinfo").read_text(),
             "two processes against one": two_processes(),
             "bf16, KL to float32 in nats": divergence(settings.model),
