@@ -52,6 +52,28 @@ def connect() -> None:
     )
 
 
+def available_memory() -> int:
+    """Return the bytes that this machine, and the control group of this process, still have to give."""
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) << 10
+    group = "/sys/fs/cgroup/memory"
+    limit, used = _lines(f"{group}.max"), _lines(f"{group}.current")
+    if limit and used and limit[0] != "max":
+        # Pages of files that nobody used of late are given back when asked for.
+        idle = sum(int(line.split()[1]) for line in _lines(f"{group}.stat") if line.startswith("inactive_file "))
+        free = min(free, int(limit[0]) - int(used[0]) + idle)
+    return max(0, free)
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        return Path(file).read_text().splitlines()
+    except OSError:
+        return []
+
+
 def _cluster() -> str | None:
     """Return the address of the cluster to join, which `ray.init` finds by itself in the same places.
 

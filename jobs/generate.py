@@ -2,7 +2,8 @@
 
 import sys
 
-from gmn.generation.library import GenerateConfig, generate_library
+from gmn.generation.library import generate_library
+from gmn.generation.settings import GenerateConfig
 from jobs._job import Bar, log_beside, run
 
 
@@ -20,6 +21,8 @@ def run_generate(config: GenerateConfig) -> str:
     health = ", ".join(f"{name} {count}" for name, count in summary.health.items())
     print(f"clips     {summary.clips} of {summary.seconds:g} s, {summary.bits_per_sample:.2f} bits per sample")
     print(f"health    {health}")
+    if summary.prime:
+        print(f"prime     {summary.prime}")
     return f"library: {config.output}"
 
 

@@ -17,7 +17,8 @@ from gmn.datasets.labels import LabelsConfig
 from gmn.datasets.settings import IngestConfig, IngestSettings
 from gmn.errors import InputError
 from gmn.evaluation.evaluate import EvaluateConfig, EvaluateSettings
-from gmn.generation.library import GenerateConfig, GenerateSettings
+from gmn.generation.prime import read_prime
+from gmn.generation.settings import GenerateConfig, GenerateSettings
 from gmn.labelling.classify import ClassifyConfig
 from gmn.models.conditioning import Conditions
 from gmn.storage import Folder
@@ -82,7 +83,7 @@ def run_pipeline(config: PipelineConfig) -> str:
     trainings: list[TrainWaveNet | TrainResNet] = [wavenet, *classifiers]
     for training in trainings:
         check(training, written)
-    _check_names(config.generate, written)
+    _check_asked(config, written)
     _stage("train the generator", run_train, wavenet)
     for classifier in classifiers:
         _stage(f"train the {classifier.head} classifier", run_train, classifier)
@@ -97,13 +98,17 @@ def run_pipeline(config: PipelineConfig) -> str:
     return f"\ndone in {minutes:.1f} minutes; the report is {report.output}/index.html"
 
 
-def _check_names(asked: GenerateSettings, dataset: Dataset) -> None:
-    """Refuse a genre or an emotion that no track carries before the generator is trained."""
+def _check_asked(config: PipelineConfig, dataset: Dataset) -> None:
+    """Refuse a genre or an emotion that no track carries, and an unusable prime, before the generator is trained."""
+    asked = config.generate
     known = Conditions.fit(dataset.genres, [(track.genre, track.emotion) for track in dataset.tracks])
     for genre in asked.genres or ():
         known.vector(genre, None)
     for emotion in asked.emotions or ():
         known.vector(None, emotion)
+    if asked.prime is not None:
+        field = config.wavenet.model.receptive_field
+        read_prime(asked.prime, asked.prime_seconds, dataset.sample_rate, field)
 
 
 def _stage(name: str, stage: Callable[[C], str], config: C) -> None:

@@ -182,3 +182,22 @@ def test_a_mailbox_gives_each_message_once() -> None:
 def test_the_folder_for_sockets_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     assert len(str(runtime._short_folder())) < 40
+
+
+def test_the_free_memory_is_some_of_the_machines() -> None:
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 10 << 20 < runtime.available_memory() <= pages
+
+
+def test_the_limit_of_a_control_group_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the machine's own figures tell nothing."""
+    files = {
+        "/proc/meminfo": ["MemTotal: 9000 kB", "MemAvailable: 5000 kB"],
+        "/sys/fs/cgroup/memory.max": ["3000000"],
+        "/sys/fs/cgroup/memory.current": ["2500000"],
+        "/sys/fs/cgroup/memory.stat": ["anon 1", "inactive_file 700000"],
+    }
+    monkeypatch.setattr(runtime, "_lines", lambda file: files.get(file, []))
+    assert runtime.available_memory() == 1_200_000
+    files["/sys/fs/cgroup/memory.max"] = ["max"]
+    assert runtime.available_memory() == 5000 << 10

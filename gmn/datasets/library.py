@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from gmn.storage import Folder, Format
 
-LIBRARY = Format("gmn.library", "library.json", 1, 0)
+LIBRARY = Format("gmn.library", "library.json", 1, 1)
 LABELS = Format("gmn.labels", "labels.json", 1, 0)
 
 LABELS_FOLDER = "labels"
@@ -27,7 +27,7 @@ CLIPS = pa.schema(
         ("path", pa.string()),  # relative to the library
         ("model", pa.string()),  # the generator's digest
         ("genre", pa.string()),  # asked for; null where none was
-        ("emotion", pa.string()),  # asked for, by name; null where none was
+        ("emotion", pa.string()),  # asked for, by name or as nine rates; null where none was
         ("seed", pa.int64()),
         ("index", pa.int64()),
         ("attempt", pa.int32()),
@@ -35,12 +35,15 @@ CLIPS = pa.schema(
         ("backend", pa.string()),
         ("precision", pa.string()),
         ("slots", pa.int32()),  # streams side by side, part of the backend's identity
-        ("prime", pa.string()),  # digest of the given samples; null where none were
+        ("prime", pa.string()),  # digest of the codes that the clip goes on from; null where none were given
         ("sample_rate", pa.int32()),
         ("n_samples", pa.int64()),
         ("bits_per_sample", pa.float32()),  # of the drawn codes under the model at temperature 1
         ("health", pa.string()),  # ok, or what is wrong, from metrics.health.Status
         ("digest", pa.string()),  # SHA-256 of the audio file
+        ("top_k", pa.int32()),  # since 1.1, as the next two; null where all codes were drawn from
+        ("top_p", pa.float32()),
+        ("guidance", pa.float32()),  # 1 for none
     ]
 )
 

@@ -19,12 +19,12 @@ def measure(clips: Rows, heard: Mapping[str, Mapping[str, Any]], head: str, name
 
     Returns n, hits, share with its 95 % Wilson interval, chance (the best constant answer's share), the names and the
     confusion counts [asked, heard]; only n = 0 where no clip was both asked for this head and labelled. A label that
-    the generator does not know counts as a miss and follows its names.
+    the generator does not know counts as a miss and follows its names. Clips asked for nameless rates do not count.
     """
     pairs = [
         (clip[head], heard[clip["clip_id"]]["label"])
         for clip in clips
-        if clip[head] is not None and heard.get(clip["clip_id"], {}).get("label") is not None
+        if clip[head] in names and heard.get(clip["clip_id"], {}).get("label") is not None
     ]
     if not pairs:
         return {"n": 0}

@@ -1,19 +1,18 @@
-"""Sampling from a WaveNet, one step at a time, on ring buffers (the queues of Paine et al. 2016, "Fast Wavenet").
+"""The sampling loop: streams in fixed slots, one sample of each at a time, by any of the backends that know the step.
 
-Shapes: B slots, R residual channels, K kernel size, d dilation, C length of a condition vector.
+Shapes: B slots, T samples, C length of a condition vector.
 
-A layer's output at t needs its input at t, t - d, ..., t - (K - 1) d, so that it keeps its last (K - 1) d inputs:
+    past codes [B, T] --prime--> logits [B, 256] --draw--> codes [B] --step--> logits --draw--> codes ...
 
-    slot of time u = u mod (K - 1) d      reading t - (K - 1) d comes before writing t, which takes its place
-
-Streams lie in a fixed number of slots, empty ones padded, and every draw is keyed by (seed, index, attempt): a stream's
-samples depend on nothing else that runs beside it. The number of slots, and a stream's place among them, is part of the
-backend's identity: matrix products of other shapes, and of some shapes the odd rows, round otherwise. A library gives
-the clip `index` the slot `index % slots`.
+The stream of index i lies in slot i modulo the number of slots, empty slots are padded, and every draw is keyed by
+(seed, index, attempt): a stream's samples depend on nothing that runs beside it. The number of slots is part of the
+backend's identity: matrix products of other shapes, and of some shapes the odd rows, round otherwise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +20,44 @@ import torch
 from torch import Tensor
 
 from gmn.audio.mulaw import SILENCE
-from gmn.models.wavenet import CLASSES, WaveNet
+from gmn.errors import InputError
+from gmn.generation.folded import FoldedWaveNet
+from gmn.generation.graph import GraphWaveNet
+from gmn.generation.reference import ReferenceWaveNet
+from gmn.generation.sampling import Sampling, draw, guide, uniforms
+from gmn.models.wavenet import WaveNet
 
-BACKEND = "reference"
-PRECISION = "float32"
+Generator = WaveNet
+"""The models that generate."""
 
 DRAWN_AT_ONCE = 1024
 """Steps whose random numbers are drawn together."""
+
+FROM_SILENCE = np.array([SILENCE], np.uint8)
+"""The past of a clip without a prime: one silent sample, and nothing before it."""
+
+
+class Stepper(Protocol):
+    """A model with the state of B streams, made from the model and conditions [B, C]."""
+
+    def prime(self, codes: Tensor) -> Tensor:
+        """Take past codes [B, T] into the fresh state by one parallel pass; returns the logits [B, 256] after them."""
+
+    def step(self, codes: Tensor) -> Tensor:
+        """Map the newest codes [B], int64, to the logits [B, 256] of the next ones; at least float32."""
+
+
+BACKENDS: Mapping[tuple[str, str, str], Callable[[Any, Tensor], Stepper]] = {
+    ("wavenet", "reference", "float32"): ReferenceWaveNet,
+    ("wavenet", "folded", "float32"): FoldedWaveNet,
+    ("wavenet", "folded", "bf16"): partial(FoldedWaveNet, head_dtype=torch.bfloat16),
+    ("wavenet", "graph", "float32"): GraphWaveNet,
+    ("wavenet", "graph", "fp16"): partial(GraphWaveNet, dtype=torch.float16),
+}
+"""Stepper of each kind of model, by backend and precision."""
+
+ON_GPU = ("graph",)
+"""Backends that need a CUDA device."""
 
 
 @dataclass(frozen=True)
@@ -46,87 +76,72 @@ class Generated:
     """What a stream became."""
 
     codes: npt.NDArray[np.uint8]
-    """Mu-law codes [T]."""
+    """Mu-law codes [T], without the prime."""
     bits_per_sample: float
-    """Mean of -log2 p of the drawn codes under the model at temperature 1."""
+    """Mean of -log2 p of the drawn codes under the conditional model as it is: temperature 1, no guidance."""
 
 
-class Stepper:
-    """A WaveNet with the state of B streams; `step` gives the logits that the full forward pass would give."""
+def find_backend(kind: str, backend: str, precision: str) -> Callable[[Any, Tensor], Stepper]:
+    """Return the class of steppers of a model's kind.
 
-    def __init__(self, model: WaveNet, conditions: Tensor) -> None:
-        self._model = model
-        self._stack = model.stack
-        self._condition_bias = [layer.condition(conditions) for layer in self._stack]
-        self._skip_weight = model.skip_weight().T.contiguous()
-        lengths = [(layer.kernel_size - 1) * layer.dilation for layer in self._stack]
-        residual = model.config.residual_channels
-        self._rings = [conditions.new_zeros(length, len(conditions), residual) for length in lengths]
-        self._time = 0
-
-    def step(self, codes: Tensor) -> Tensor:
-        """Map the newest codes [B] to the logits [B, 256] of the next ones."""
-        x = self._model.embedding(codes)
-        gated = []
-        for layer, ring, bias in zip(self._stack, self._rings, self._condition_bias, strict=True):
-            taps = [ring[(self._time + k * layer.dilation) % len(ring)] for k in range(layer.kernel_size - 1)]
-            z = layer.gate(torch.cat([*taps, x], dim=-1), bias)
-            ring[self._time % len(ring)] = x
-            x = x + layer.residual(z)
-            gated.append(z)
-        self._time += 1
-        return self._model.head(torch.addmm(self._model.skip_bias, torch.cat(gated, dim=-1), self._skip_weight))
-
-
-def draw(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-    """Draw codes [B] from logits [B, 256] by inverting the distribution at uniform numbers [B] in [0, 1).
-
-    Temperature 0 takes the likeliest code.
+    Raises InputError where there is none, with the ones that there are.
     """
-    if temperature == 0:
-        return logits.argmax(-1)
-    cumulative = (logits / temperature).softmax(-1).cumsum(-1)
-    below = cumulative <= (uniform * cumulative[:, -1])[:, None]
-    return below.sum(-1).clamp_(max=CLASSES - 1)
+    found = BACKENDS.get((kind, backend, precision))
+    if found is None:
+        known = ", ".join(f"{b} {p}" for k, b, p in BACKENDS if k == kind)
+        raise InputError(f"backend {backend} with precision {precision}: not for a {kind}, which has: {known}")
+    return found
 
 
 @torch.inference_mode()
 def generate(
-    model: WaveNet,
+    model: Generator,
     streams: Sequence[Stream],
     n_samples: int,
-    temperature: float,
     slots: int,
+    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+    backend: str = "folded",
+    precision: str = "float32",
+    prime: npt.NDArray[np.uint8] = FROM_SILENCE,
     progress: Callable[[int], None] = lambda samples: None,
 ) -> list[Generated]:
-    """Generate at most `slots` streams side by side, each from silence with an empty past.
+    """Generate streams side by side, each as the continuation of the codes `prime` [T].
 
-    `progress` is called now and then with the number of samples drawn since the last call, over all streams.
+    No two streams may have the same place, their index modulo `slots`. `progress` is called now and then with the
+    number of samples drawn since the last call, over all streams. Raises InputError where the model gives no numbers.
     """
-    assert 0 < len(streams) <= slots
-    conditions = np.zeros((slots, model.condition_size), np.float32)
-    conditions[: len(streams)] = [stream.condition for stream in streams]
-    stepper = Stepper(model, torch.from_numpy(conditions))
-    generators = [_generator(stream) for stream in streams]
-    codes = torch.full((slots,), SILENCE)
-    drawn = torch.empty(n_samples, slots, dtype=torch.uint8)
-    nats = torch.zeros(slots, dtype=torch.float64)
+    places = [stream.index % slots for stream in streams]
+    assert streams
+    assert len(set(places)) == len(places)
+    device = torch.device("cuda" if backend in ON_GPU else "cpu")
+    # With guidance, a second row for each slot hears the same codes without the condition.
+    rows = 2 * slots if sampling.guided else slots
+    conditions = np.zeros((rows, model.condition_size), np.float32)
+    conditions[places] = [stream.condition for stream in streams]
+    new_stepper = find_backend(model.kind, backend, precision)
+    stepper = new_stepper(model.to(device), torch.from_numpy(conditions).to(device))
+    generators = [uniforms(stream.seed, stream.index, stream.attempt) for stream in streams]
+    drawn = torch.empty(n_samples, slots, dtype=torch.uint8, device=device)
+    nats = torch.zeros(slots, dtype=torch.float64, device=device)
+    logits = stepper.prime(torch.from_numpy(prime).to(device, torch.int64).expand(rows, -1))
+    if not logits.isfinite().all():
+        raise InputError(
+            f"the model's logits are not finite in {precision}: its weights are broken, or too large for it"
+        )
     for start in range(0, n_samples, DRAWN_AT_ONCE):
         count = min(DRAWN_AT_ONCE, n_samples - start)
         uniform = np.full((count, slots), 0.5, np.float32)
-        for slot, generator in enumerate(generators):
-            uniform[:, slot] = generator.random(count, np.float32)
-        for step, numbers in enumerate(torch.from_numpy(uniform), start):
-            logits = stepper.step(codes)
-            codes = draw(logits, numbers, temperature)
-            drawn[step] = codes
-            nats -= logits.log_softmax(-1).gather(-1, codes[:, None])[:, 0]
+        for place, generator in zip(places, generators, strict=True):
+            uniform[:, place] = generator.random(count, np.float32)
+        for at, numbers in enumerate(torch.from_numpy(uniform).to(device), start):
+            own = logits[:slots]
+            guided = guide(own, logits[slots:], sampling.guidance) if sampling.guided else own
+            codes = draw(guided, numbers, sampling)
+            drawn[at] = codes
+            nats -= own.log_softmax(-1).gather(-1, codes[:, None])[:, 0]
+            if at + 1 < n_samples:
+                logits = stepper.step(codes.repeat(2) if sampling.guided else codes)
         progress(count * len(streams))
-    bits = nats / n_samples / np.log(2)
-    return [Generated(drawn[:, slot].numpy().copy(), float(bits[slot])) for slot in range(len(streams))]
-
-
-def _generator(stream: Stream) -> np.random.Generator:
-    """Return the random numbers of a stream: Philox (Salmon et al. 2011), keyed by what names the stream."""
-    key = np.random.SeedSequence([stream.seed, stream.index, stream.attempt]).generate_state(2, np.uint64)
-    return np.random.Generator(np.random.Philox(key=key))
+    bits = (nats / n_samples / np.log(2)).tolist()
+    clips = drawn.T.cpu().contiguous().numpy()
+    return [Generated(clips[place], bits[place]) for place in places]

@@ -7,7 +7,6 @@ Which clips a part holds, and every sample of them, is fixed by the settings: a 
 """
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,47 +14,18 @@ from typing import Any
 
 import pyarrow as pa
 import torch
-from pydantic import Field
 
 from gmn import __version__, runtime
 from gmn.audio.mulaw import decode
 from gmn.audio.write import encode_clip
-from gmn.config import Config
 from gmn.datasets.library import CLIPS, LIBRARY
 from gmn.errors import InputError
-from gmn.generation.engine import BACKEND, PRECISION, Generated, Stream, generate
+from gmn.generation.engine import FROM_SILENCE, ON_GPU, Generated, Generator, Stream, generate
+from gmn.generation.prime import Prime, read_prime
+from gmn.generation.settings import Asked, GenerateConfig, plan
 from gmn.metrics.health import check_health
 from gmn.models.bundle import LoadedBundle, load_bundle
-from gmn.models.wavenet import WaveNet
 from gmn.storage import Folder, digest, digest_json, writable
-
-
-class GenerateSettings(Config):
-    """What is generated."""
-
-    clips: int = Field(32, ge=1)
-    """Number of clips."""
-    seconds: float = Field(3.0, gt=0, le=600)
-    """Length of each."""
-    seed: int = Field(0, ge=0, lt=2**31)
-    """Another seed, other clips."""
-    genres: tuple[str, ...] | None = None
-    """Genres to ask for in turn; none: all that the model knows."""
-    emotions: tuple[str, ...] | None = None
-    """Emotions to ask for in turn, by name; none: all that the model knows."""
-    temperature: float = Field(1.0, ge=0, le=10)
-    """Below 1 the likelier samples are favoured; 0 always takes the likeliest."""
-    slots: int = Field(16, ge=1, le=4096)
-    """Clips made side by side in one process, and in one part."""
-
-
-class GenerateConfig(GenerateSettings):
-    """Generate a library of clips."""
-
-    model: str
-    """The generator's bundle."""
-    output: str
-    """The library to write."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +36,8 @@ class GenerateSummary:
     seconds: float
     bits_per_sample: float
     health: dict[str, int]
+    prime: str | None = None
+    """What the clips go on from."""
 
 
 def generate_library(
@@ -74,33 +46,29 @@ def generate_library(
     """Write the clip library `config.output`, or finish one that was interrupted.
 
     `progress` is called with (samples done, samples in all). Raises InputError before any worker starts where the
-    model, a condition or the output cannot be used.
+    model, a condition, the prime or the output cannot be used, or the memory does not suffice.
     """
     bundle = load_bundle(config.model, "generator")
-    grid = _grid(config, bundle)
-    if round(config.seconds * bundle.sample_rate) < 1:
-        raise InputError(f"seconds: {config.seconds:g} is less than one sample at {bundle.sample_rate} Hz")
+    grid, prime = plan(config, bundle), _prime(config, bundle)
     output = Folder(config.output)
     request = config.model_dump(exclude={"output", "model"}) | {"model": bundle.digest}
+    if prime is not None:
+        request["prime"] = prime.digest
     with LIBRARY.claim(output, request) as whole:
         if not whole:
             clips = range(config.clips)
             parts = [clips[start : start + config.slots] for start in clips[:: config.slots]]
-            _run_parts(config, bundle, grid, parts, progress)
-            _commit(config, bundle, output, [_name(part) for part in parts])
+            _run_parts(config, bundle, grid, prime, parts, progress)
+            _commit(config, bundle, prime, output, [_name(part) for part in parts])
         return GenerateSummary(**LIBRARY.read(output)["counts"])
 
 
-def _grid(config: GenerateConfig, bundle: LoadedBundle) -> list[tuple[str | None, str | None]]:
-    """Give every clip its genre and emotion, so that all pairs come up in turn and few clips still cover both lists."""
-    genres: Sequence[str | None] = bundle.conditions.genres if config.genres is None else config.genres
-    emotions: Sequence[str | None] = tuple(bundle.conditions.emotions) if config.emotions is None else config.emotions
-    genres, emotions = genres or (None,), emotions or (None,)
-    for genre in genres:
-        for emotion in emotions:
-            bundle.conditions.vector(genre, emotion)
-    cycle = math.lcm(len(genres), len(emotions))
-    return [(genres[i % len(genres)], emotions[(i + i // cycle) % len(emotions)]) for i in range(config.clips)]
+def _prime(config: GenerateConfig, bundle: LoadedBundle) -> Prime | None:
+    if config.prime is None:
+        return None
+    assert isinstance(bundle.model, Generator)
+    field = bundle.model.config.receptive_field
+    return read_prime(config.prime, config.prime_seconds, bundle.sample_rate, field)
 
 
 def _name(part: range) -> str:
@@ -110,11 +78,12 @@ def _name(part: range) -> str:
 def _run_parts(
     config: GenerateConfig,
     bundle: LoadedBundle,
-    grid: Sequence[tuple[str | None, str | None]],
+    grid: Sequence[Asked],
+    prime: Prime | None,
     parts: Sequence[range],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Make the parts that lack, as plain Ray tasks of one core each."""
+    """Make the parts that lack, as plain Ray tasks of one core each, or of one GPU."""
     done = set((Folder(config.output) / "clips").names())
     todo = [part for part in parts if _name(part) not in done]
     n_samples = round(config.seconds * bundle.sample_rate)
@@ -125,6 +94,9 @@ def _run_parts(
     runtime.connect()
     import ray
 
+    gpus = int(config.backend in ON_GPU)
+    if gpus and not ray.cluster_resources().get("GPU"):
+        raise InputError(f"backend {config.backend}: needs a GPU, and Ray finds none here")
     # A worker may run in another directory, where a relative path would mean something else.
     addresses = {"model": Folder(config.model).address, "output": Folder(config.output).address}
     absolute = config.model_copy(update=addresses)
@@ -136,11 +108,11 @@ def _run_parts(
 
     with runtime.listening(hear) as mailbox:
 
-        @ray.remote(num_cpus=1, max_retries=3)
+        @ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)
         def task(part: range) -> int:
             asked = [grid[index] for index in part]
             with writable(config.output):
-                return generate_part(absolute, part, asked, lambda samples: mailbox.put.remote(samples))
+                return generate_part(absolute, part, asked, prime, lambda samples: mailbox.put.remote(samples))
 
         pending = [task.remote(part) for part in todo]
         while pending:
@@ -151,21 +123,32 @@ def _run_parts(
 def generate_part(
     config: GenerateConfig,
     part: range,
-    asked: Sequence[tuple[str | None, str | None]],
+    asked: Sequence[Asked],
+    prime: Prime | None = None,
     progress: Callable[[int], None] = lambda samples: None,
 ) -> int:
     """Generate some clips and write their audio, then their rows, as one part; returns their number."""
     torch.set_num_threads(1)
     bundle, output = load_bundle(config.model, "generator"), Folder(config.output)
-    assert isinstance(bundle.model, WaveNet)
+    assert isinstance(bundle.model, Generator)
     streams = [
         Stream(bundle.conditions.vector(genre, emotion), config.seed, index)
         for index, (genre, emotion) in zip(part, asked, strict=True)
     ]
     n_samples = round(config.seconds * bundle.sample_rate)
-    generated = generate(bundle.model, streams, n_samples, config.temperature, config.slots, progress)
+    generated = generate(
+        bundle.model,
+        streams,
+        n_samples,
+        config.slots,
+        config.sampling,
+        config.backend,
+        config.precision,
+        FROM_SILENCE if prime is None else prime.codes,
+        progress,
+    )
     rows = [
-        _write_clip(config, bundle, output, stream, condition, clip)
+        _write_clip(config, bundle, prime, output, stream, condition, clip)
         for stream, condition, clip in zip(streams, asked, generated, strict=True)
     ]
     (output / "clips").write_table(_name(part), pa.Table.from_pylist(rows, CLIPS))
@@ -175,9 +158,10 @@ def generate_part(
 def _write_clip(
     config: GenerateConfig,
     bundle: LoadedBundle,
+    prime: Prime | None,
     output: Folder,
     stream: Stream,
-    condition: tuple[str | None, str | None],
+    condition: Asked,
     clip: Generated,
 ) -> dict[str, Any]:
     """Write one clip's audio and return its row; the name is made of all that the samples depend on."""
@@ -190,10 +174,13 @@ def _write_clip(
         "index": stream.index,
         "attempt": stream.attempt,
         "temperature": config.temperature,
-        "backend": BACKEND,
-        "precision": PRECISION,
+        "top_k": config.top_k,
+        "top_p": config.top_p,
+        "guidance": config.guidance,
+        "backend": config.backend,
+        "precision": config.precision,
         "slots": config.slots,
-        "prime": None,
+        "prime": None if prime is None else prime.digest,
         "sample_rate": bundle.sample_rate,
         "n_samples": len(clip.codes),
     }
@@ -213,7 +200,9 @@ def _write_clip(
     }
 
 
-def _commit(config: GenerateConfig, bundle: LoadedBundle, output: Folder, names: Sequence[str]) -> None:
+def _commit(
+    config: GenerateConfig, bundle: LoadedBundle, prime: Prime | None, output: Folder, names: Sequence[str]
+) -> None:
     table = pa.concat_tables([output.read_table(f"clips/{name}") for name in names])
     if len(set(table["clip_id"].to_pylist())) != config.clips:
         raise InputError(f"output {output}: its parts do not hold {config.clips} different clips; remove it")
@@ -222,6 +211,7 @@ def _commit(config: GenerateConfig, bundle: LoadedBundle, output: Folder, names:
         seconds=config.seconds,
         bits_per_sample=round(sum(table["bits_per_sample"].to_pylist()) / table.num_rows, 4),
         health=dict(Counter(table["health"].to_pylist()).most_common()),
+        prime=None if prime is None else prime.note,
     )
     LIBRARY.write(
         output,

@@ -50,7 +50,7 @@ class Conditions:
         return len(self.genres) + 1 + len(GEMS) + 1
 
     def vector(self, genre: str | None, emotion: str | Sequence[float] | None) -> npt.NDArray[np.float32]:
-        """Encode a condition as float32 [size]; an emotion is a name or nine rates in [0, 1].
+        """Encode a condition as float32 [size]; an emotion is a name, or nine rates in [0, 1] as numbers or as text.
 
         Raises InputError for a genre or emotion that the model does not know, or rates out of range.
         """
@@ -66,10 +66,15 @@ class Conditions:
         return vector
 
     def rates(self, emotion: str | Sequence[float]) -> npt.NDArray[np.float32]:
-        """Return the nine rates that an emotion's name stands for, or check given ones.
+        """Return the nine rates that an emotion's name stands for, or check given ones; as text, 0.1:0.5:... .
 
         Raises InputError for an unknown name and for anything but nine numbers in [0, 1].
         """
+        if isinstance(emotion, str) and ":" in emotion:
+            try:
+                emotion = [float(rate) for rate in emotion.split(":")]
+            except ValueError:
+                raise InputError(f"emotion {emotion!r}: holds something else than numbers between its colons") from None
         if isinstance(emotion, str):
             if emotion not in self.emotions:
                 known = ", ".join(self.emotions) or "none (it was trained without emotions)"

@@ -39,9 +39,13 @@ class WaveNetConfig(Config):
     kernel_size: int = Field(2, ge=2)
     """Samples that one layer sees."""
     residual_channels: int = Field(48, ge=1)
-    """Width of the residual path and of the gates."""
+    """Width of the residual path."""
+    gate_channels: int | None = Field(None, ge=1)
+    """Width of the gates; none: that of the residual path."""
     skip_channels: int = Field(128, ge=1)
-    """Width of the skip path and of the head."""
+    """Width of the skip path."""
+    end_channels: int | None = Field(None, ge=1)
+    """Width of the head's hidden layer; none: that of the skip path."""
 
     @property
     def dilations(self) -> list[int]:
@@ -53,20 +57,25 @@ class WaveNetConfig(Config):
         """Number of given samples that one output depends on."""
         return (self.kernel_size - 1) * sum(self.dilations) + 1
 
+    @property
+    def state_size(self) -> int:
+        """Number of values that one stream keeps from step to step: each layer's past inputs."""
+        return (self.receptive_field - 1) * self.residual_channels
+
 
 class Layer(nn.Module):
     """One gated, dilated causal convolution with its residual and skip outputs."""
 
     def __init__(self, config: WaveNetConfig, dilation: int, condition_size: int) -> None:
         super().__init__()
-        residual = config.residual_channels
+        residual, gate = config.residual_channels, config.gate_channels or config.residual_channels
         self.dilation = dilation
         self.kernel_size = config.kernel_size
         # Taps, oldest first: [G filter + G gate, K * R].
-        self.taps = nn.Linear(config.kernel_size * residual, 2 * residual)
-        self.condition = nn.Linear(condition_size, 2 * residual, bias=False)
-        self.residual = nn.Linear(residual, residual)
-        self.skip = nn.Linear(residual, config.skip_channels, bias=False)
+        self.taps = nn.Linear(config.kernel_size * residual, 2 * gate)
+        self.condition = nn.Linear(condition_size, 2 * gate, bias=False)
+        self.residual = nn.Linear(gate, residual)
+        self.skip = nn.Linear(gate, config.skip_channels, bias=False)
 
     def gate(self, past: Tensor, condition: Tensor) -> Tensor:
         """Gate the taps [..., K * R] with the condition's bias [..., 2 * G] into z [..., G]."""
@@ -94,15 +103,16 @@ class WaveNet(nn.Module):
         self.embedding = code_embedding(config.residual_channels)
         self.layers = nn.ModuleList(Layer(config, dilation, condition_size) for dilation in config.dilations)
         self.skip_bias = nn.Parameter(torch.zeros(config.skip_channels))
+        end = config.end_channels or config.skip_channels
         self.head = nn.Sequential(
             nn.ReLU(),
-            nn.Linear(config.skip_channels, config.skip_channels),
+            nn.Linear(config.skip_channels, end),
             nn.ReLU(),
-            nn.Linear(config.skip_channels, CLASSES),
+            nn.Linear(end, CLASSES),
         )
         # Skips of many layers add up: keep their sum at the scale of one.
         for layer in self.stack:
-            nn.init.normal_(layer.skip.weight, std=1 / math.sqrt(config.residual_channels * len(self.layers)))
+            nn.init.normal_(layer.skip.weight, std=1 / math.sqrt(layer.skip.in_features * len(self.layers)))
 
     @property
     def stack(self) -> list[Layer]:

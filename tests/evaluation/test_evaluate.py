@@ -17,7 +17,8 @@ from gmn.datasets.library import CLIPS, LABEL_ROWS, LABELS, LIBRARY, read_rows
 from gmn.errors import InputError
 from gmn.evaluation.evaluate import EvaluateConfig, evaluate
 from gmn.generation import library as generation
-from gmn.generation.library import GenerateConfig, generate_library, generate_part
+from gmn.generation.library import generate_library, generate_part
+from gmn.generation.settings import GenerateConfig
 from gmn.models.bundle import Bundle, load_bundle, save_bundle
 from gmn.models.conditioning import Conditions
 from gmn.models.wavenet import WaveNet
@@ -35,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def generate_here(config: GenerateConfig) -> None:
-    def run_parts(config: GenerateConfig, bundle: object, grid: Any, parts: Any, progress: object) -> None:
+    def run_parts(config: GenerateConfig, bundle: object, grid: Any, prime: Any, parts: Any, progress: object) -> None:
         for part in parts:
             generate_part(config, part, [grid[index] for index in part])
 

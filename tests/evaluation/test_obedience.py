@@ -54,6 +54,14 @@ def test_a_label_that_the_generator_does_not_know_is_a_miss() -> None:
     assert found["confusion"] == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
 
 
+def test_rates_of_ones_own_have_no_name_to_be_heard_by() -> None:
+    """They ended the report's job in a ValueError."""
+    own = ":".join(["0.5"] * 9)
+    found = measure(clips("emotion", own, "power"), heard("sadness", "power"), "emotion", GEMS)
+    assert (found["n"], found["hits"]) == (1, 1)
+    assert measure(clips("emotion", own), heard("power"), "emotion", GEMS) == {"n": 0}
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_rates_that_were_heard_as_asked_correlate(sign: int) -> None:
     asked = clips("emotion", "power", "sadness", "tension", None)

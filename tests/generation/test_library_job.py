@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmn import runtime
+from gmn.audio.decode import read_mono
 from gmn.audio.mulaw import encode_pcm16
 from gmn.audio.write import read_tags
 from gmn.datasets.labels import GEMS
 from gmn.datasets.library import CLIPS, LIBRARY, read_rows
 from gmn.errors import InputError
-from gmn.generation.engine import BACKEND, PRECISION, Stream, generate
-from gmn.generation.library import GenerateConfig, GenerateSettings, _grid, generate_library, generate_part
+from gmn.generation.engine import Stream, generate
+from gmn.generation.library import generate_library, generate_part
+from gmn.generation.settings import GenerateConfig, GenerateSettings, plan
 from gmn.metrics.health import Status
 from gmn.models.bundle import Bundle, LoadedBundle, load_bundle, save_bundle
 from gmn.models.conditioning import Conditions
@@ -59,9 +61,9 @@ def made(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> GenerateCon
     return config
 
 
-def run_parts(config: GenerateConfig, bundle: LoadedBundle, grid: Any, parts: Any, progress: Any) -> None:
+def run_parts(config: GenerateConfig, bundle: LoadedBundle, grid: Any, prime: Any, parts: Any, progress: Any) -> None:
     for part in reversed(parts):
-        generate_part(config, part, [grid[index] for index in part])
+        generate_part(config, part, [grid[index] for index in part], prime)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def grid_of(clips: int, genres: int, emotions: int) -> list[tuple[str | None, st
         rate_std=(1.0,) * 9,
     )
     model = WaveNet(WaveNetConfig(stacks=1, layers=1, residual_channels=1, skip_channels=1), conditions.size)
-    return _grid(GenerateConfig(model="", output="", clips=clips), LoadedBundle(model, RATE, conditions))
+    return plan(GenerateConfig(model="", output="", clips=clips), LoadedBundle(model, RATE, conditions))
 
 
 @given(st.integers(1, 150), st.integers(0, 7), st.integers(0, 9))
@@ -104,7 +106,11 @@ def test_a_model_without_conditions_is_asked_for_nothing() -> None:
     [
         ({"genres": ("polka",)}, "genre 'polka' is unknown to this model, which knows: chorale, rock"),
         ({"emotions": ("joy",)}, "emotion 'joy' is unknown to this model, which knows: amazement, solemnity"),
+        ({"emotions": ("0.5:0.5",)}, r"emotion \[0.5, 0.5\]: needs 9 rates from 0 to 1"),
+        ({"emotions": ("0:0:0:0:0:0:0:0:2",)}, r"emotion .*: needs 9 rates from 0 to 1"),
         ({"seconds": 1e-5}, "seconds: 1e-05 is less than one sample at 8000 Hz"),
+        ({"precision": "fp16"}, "backend folded with precision fp16: not for a wavenet, which has: reference float32"),
+        ({"prime": "nowhere.wav"}, r"prime nowhere\.wav: no such file"),
     ],
 )
 def test_what_the_model_cannot_do_is_refused(
@@ -122,7 +128,37 @@ def test_a_classifier_cannot_generate(bundles: Path, tmp_path: Path) -> None:
         generate_library(config)
 
 
-@pytest.mark.parametrize("changes", [{"seed": -1}, {"seed": 2**31}, {"temperature": -0.1}, {"clips": 0}])
+@pytest.mark.usefixtures("no_ray")
+def test_more_than_the_memory_holds_is_refused_with_the_figure(
+    bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "available_memory", lambda: 2 << 30)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    config = make_config(bundles, tmp_path / "out", slots=512, clips=1024, seconds=600, guidance=2.0)
+    # Each process: a state of 15 past inputs of 6 channels, twice while primed, of 1,024 rows; two copies of the codes.
+    need = 2 * (2 * 4 * 15 * 6 * 1024 + 2 * 512 * 600 * RATE) / (1 << 30)
+    message = f"slots: 512 streams of 600 s need {need:.1f} GiB in 2 processes, and 2.0 GiB are free: ask for fewer"
+    with pytest.raises(InputError, match=message):
+        generate_library(config)
+    assert not (tmp_path / "out").exists()
+    plan(config.model_copy(update={"clips": 100, "slots": 100}), load_bundle(config.model))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": -1},
+        {"seed": 2**31},
+        {"temperature": -0.1},
+        {"clips": 0},
+        {"top_k": 0},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"guidance": -1},
+        {"prime_seconds": 0},
+        {"slots": 0},
+    ],
+)
 def test_a_setting_out_of_range_is_refused(changes: dict[str, Any]) -> None:
     """A seed of 2 ** 32 once gave seed 0's clips, each shifted by one; one of 2 ** 63 broke in the worker."""
     with pytest.raises(ValueError, match=next(iter(changes))):
@@ -135,7 +171,7 @@ def test_a_row_says_what_was_asked_and_what_came(made: GenerateConfig, bundles: 
     assert len({row["clip_id"] for row in rows}) == 7
     first = rows[0]
     assert (first["genre"], first["emotion"], first["seed"], first["attempt"]) == ("chorale", "power", 0, 0)
-    assert (first["backend"], first["precision"], first["slots"], first["prime"]) == (BACKEND, PRECISION, 3, None)
+    assert (first["backend"], first["precision"], first["slots"], first["prime"]) == ("folded", "float32", 3, None)
     assert (first["sample_rate"], first["n_samples"], first["temperature"]) == (RATE, 160, 1.0)
     assert first["model"] == load_bundle(str(bundles / "wavenet")).digest
     assert {row["health"] for row in rows} <= {status.value for status in Status}
@@ -158,7 +194,7 @@ def test_a_file_decodes_to_the_codes_that_were_drawn(made: GenerateConfig) -> No
     torch.set_num_threads(1)
     for row in rows_of(made)[4:]:  # the last one stands alone in its part
         stream = Stream(bundle.conditions.vector(row["genre"], row["emotion"]), row["seed"], row["index"])
-        alone = generate(bundle.model, [stream], row["n_samples"], row["temperature"], row["slots"])[0]
+        alone = generate(bundle.model, [stream], row["n_samples"], row["slots"])[0]
         pcm, rate = soundfile.read(Path(made.output, row["path"]), dtype="int16")
         assert rate == RATE
         np.testing.assert_array_equal(encode_pcm16(pcm), alone.codes)
@@ -210,6 +246,35 @@ def test_a_part_that_lost_clips_is_found_out(made: GenerateConfig, tmp_path: Pat
     clips.write_table("part-00000003.parquet", clips.read_table("part-00000000.parquet"))
     with pytest.raises(InputError, match="do not hold 7 different clips"):
         generate_library(made.model_copy(update={"output": str(tmp_path / "library")}))
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_piece_goes_on_in_every_genre_and_emotion(bundles: Path, corpus: Path, tmp_path: Path) -> None:
+    piece = sorted(corpus.rglob("*.wav"))[0]
+    asked = {"clips": 4, "slots": 4, "genres": ("chorale", "rock"), "top_k": 40, "top_p": 0.9, "guidance": 1.5}
+    config = make_config(bundles, tmp_path / "library", prime=str(piece), prime_seconds=0.5, **asked)
+    summary = generate_library(config)
+    assert summary.prime == f"0.5 s of {piece}, of which the model hears 0.002 s"
+    rows = rows_of(config)
+    assert Counter((row["genre"], row["emotion"]) for row in rows) == Counter(
+        (genre, emotion) for genre in ("chorale", "rock") for emotion in ("power", "sadness")
+    )
+    codes = encode_pcm16(read_mono(piece, RATE).pcm[: RATE // 2])
+    assert {row["prime"] for row in rows} == {digest(codes.tobytes())}
+    assert [(row["top_k"], row["guidance"]) for row in rows] == [(40, 1.5)] * 4
+    bundle = load_bundle(config.model)
+    assert isinstance(bundle.model, WaveNet)
+    for row in rows:
+        stream = Stream(bundle.conditions.vector(row["genre"], row["emotion"]), row["seed"], row["index"])
+        (alone,) = generate(bundle.model, [stream], row["n_samples"], 4, config.sampling, prime=codes)
+        pcm, _ = soundfile.read(Path(config.output, row["path"]), dtype="int16")
+        np.testing.assert_array_equal(encode_pcm16(pcm), alone.codes)  # the clip alone: the prime is not in it
+    # The same music from another place is the same request; other music is not.
+    moved = tmp_path / "moved.wav"
+    shutil.copy(piece, moved)
+    assert generate_library(config.model_copy(update={"prime": str(moved)})) == summary
+    with pytest.raises(InputError, match="was made by another request"):
+        generate_library(config.model_copy(update={"prime_seconds": 0.25}))
 
 
 @pytest.mark.usefixtures("ray_here")

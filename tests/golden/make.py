@@ -14,7 +14,7 @@ from gmn.datasets.listing import write_listing
 from gmn.datasets.settings import IngestConfig
 from gmn.datasets.stage import ingest_chunk
 from gmn.generation import library
-from gmn.generation.library import GenerateConfig
+from gmn.generation.settings import GenerateConfig, plan
 from gmn.labelling import classify
 from gmn.labelling.classify import ClassifyConfig
 from gmn.models.bundle import Bundle, load_bundle, save_bundle
@@ -75,16 +75,36 @@ def make_library(folder: Path) -> None:
     asked = {"clips": 3, "seconds": 0.05, "slots": 2, "emotions": ("power",)}
     config = GenerateConfig(model=str(folder / "wavenet"), output=str(folder / "library"), **asked)
     bundle = load_bundle(config.model)
-    grid = library._grid(config, bundle)
+    grid = plan(config, bundle)
     parts = [range(0, 2), range(2, 3)]
     for part in parts:
         library.generate_part(config, part, [grid[index] for index in part])
-    library._commit(config, bundle, Folder(config.output), [library._name(part) for part in parts])
+    library._commit(config, bundle, None, Folder(config.output), [library._name(part) for part in parts])
     judges = tuple(str(folder / f"resnet-{head}") for head in ("genre", "emotion"))
     source = ClassifyConfig(models=judges, source=config.output)
     labels, inputs = Folder(config.output) / "labels", classify.list_inputs(config.output)
     classify.label_chunk(source, labels.uri, inputs, "part.parquet")
     classify._commit(labels, classify._load(source), ["part.parquet"], len(inputs))
+
+
+def make_library_1_1(folder: Path, models: Path, prime: Path) -> None:
+    """Generate two clips of 0.05 s that go on from a tone, with what `gmn.library` 1.1 added, without Ray."""
+    config = GenerateConfig(
+        model=str(models / "wavenet"),
+        output=str(folder / "library"),
+        clips=2,
+        seconds=0.05,
+        slots=2,
+        emotions=("power", ":".join(["0.5"] * 9)),
+        prime=str(prime),
+        top_k=100,
+        top_p=0.9,
+        guidance=1.5,
+    )
+    bundle = load_bundle(config.model)
+    grid, given, part = plan(config, bundle), library._prime(config, bundle), range(2)
+    library.generate_part(config, part, [grid[index] for index in part], given)
+    library._commit(config, bundle, given, Folder(config.output), [library._name(part)])
 
 
 @torch.no_grad()
@@ -108,3 +128,4 @@ def make_all(folder: Path, audio: Path) -> None:
 
 if __name__ == "__main__":
     make_all(Path("golden-new"), Path("golden-audio"))
+    make_library_1_1(Path("golden-new-1.1"), Path(__file__).parent / "v1", Path("golden-audio/pop/0.wav"))

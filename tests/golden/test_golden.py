@@ -23,6 +23,7 @@ from gmn.storage import Folder, digest
 
 HERE = Path(__file__).parent
 V1 = HERE / "v1"
+V1_1 = HERE / "v1.1"
 KINDS = (".parquet", ".safetensors", ".flac")
 BUNDLES = ("wavenet", "resnet-genre", "resnet-emotion")
 
@@ -91,11 +92,23 @@ def test_the_library_is_read() -> None:
         ("685728010e3c3e8b", "pop", "power", 2),
     ]
     assert root["counts"]["clips"] == 3
+    assert {(row["top_k"], row["top_p"], row["guidance"], row["prime"]) for row in rows} == {(None,) * 4}
     assert Conditions.from_json(root["model"]["conditions"]).genres == ("pop", "rock")
     for row in rows:
         assert digest(Folder(V1 / "library").read_bytes(row["path"])) == row["digest"]
         assert read_mono(V1 / "library" / row["path"], 2000).pcm.shape == (100,)
         assert json.loads(read_tags(V1 / "library" / row["path"])["gmn"])["clip_id"] == row["clip_id"]
+
+
+def test_a_library_of_version_1_1_is_read() -> None:
+    root = LIBRARY.read(Folder(V1_1 / "library"))
+    rows = read_rows(Folder(V1_1 / "library"), root["clips"], CLIPS)
+    asked = [(row["clip_id"], row["emotion"], row["top_k"], row["guidance"]) for row in rows]
+    assert asked == [("6366290840e9cdb7", "power", 100, 1.5), ("dd0a7927f1b8f230", ":".join(["0.5"] * 9), 100, 1.5)]
+    assert [row["top_p"] for row in rows] == pytest.approx([0.9, 0.9])
+    assert {row["prime"] for row in rows} == {"6512a91b56bb6796c535dd7f47d80ade871a512eb473df7a4721abfb09038a0c"}
+    for row in rows:
+        assert digest(Folder(V1_1 / "library").read_bytes(row["path"])) == row["digest"]
 
 
 def test_the_labels_are_read() -> None:
@@ -114,14 +127,17 @@ def test_the_golden_files_are_of_todays_major_version() -> None:
     """Where a format moves on, its readers of version 1 need golden files of the new version as well."""
     assert (DATASET.major, DATASET.minor) == (1, 1)  # 1.1 adds to the root, and mtime_ns to the manifest
     assert (BUNDLE.major, BUNDLE.minor) == (1, 0)
-    assert (LIBRARY.major, LIBRARY.minor) == (1, 0)
+    assert (LIBRARY.major, LIBRARY.minor) == (1, 1)
     assert (LABELS.major, LABELS.minor) == (1, 0)
 
 
 def test_the_golden_files_have_not_been_made_again() -> None:
-    files = sorted(path for path in V1.rglob("*") if path.is_file() and path.suffix in KINDS)
-    sha = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    assert sha == "7e1aa5e4b0c19184b780d75810d824671376ee4453b1a26f07ef24ff31926bea"
+    for version, sha in (
+        (V1, "7e1aa5e4b0c19184b780d75810d824671376ee4453b1a26f07ef24ff31926bea"),
+        (V1_1, "473ccaa54995bf242755797a46d5c3cb57003e4960764413015d696a6048cb3c"),
+    ):
+        files = sorted(path for path in version.rglob("*") if path.is_file() and path.suffix in KINDS)
+        assert hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest() == sha
 
 
 def test_a_report_is_read() -> None:

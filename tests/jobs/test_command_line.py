@@ -16,7 +16,7 @@ from gmn.datasets.dataset import Dataset
 from gmn.datasets.settings import IngestConfig
 from gmn.errors import InputError
 from gmn.evaluation.evaluate import EvaluateConfig
-from gmn.generation.library import GenerateConfig
+from gmn.generation.settings import GenerateConfig
 from gmn.labelling.classify import ClassifyConfig
 from gmn.training.job import TrainResNet, TrainWaveNet
 from jobs import _job, classify, corpus, evaluate, generate, ingest, pipeline, train
@@ -88,6 +88,11 @@ REFUSED = {
     "generate model=resnet-genre output=out": "resnet-genre: holds a classifier",
     "generate model=wavenet output=out genres=polka": "genre 'polka' is unknown to this model, which knows: chorale",
     "generate model=wavenet output=out seconds=0": "seconds: Input should be greater than 0",
+    "generate model=wavenet output=out emotions=0.5:0.5": "emotion [0.5, 0.5]: needs 9 rates from 0 to 1",
+    "generate model=wavenet output=out top_p=1.5": "top_p: Input should be less than or equal to 1",
+    "generate model=wavenet output=out precision=fp16": "backend folded with precision fp16: not for a wavenet",
+    "generate model=wavenet output=out prime=none.wav": "prime none.wav: ",
+    "generate model=wavenet output=out prime=wavenet": "prime wavenet: ",
     "generate model=wavenet output=words": "output words: holds something else",
     # classify
     "classify models=wavenet source=music output=out": "wavenet: holds a generator",
@@ -132,16 +137,23 @@ def test_all_mistakes_are_told_at_once(call: Any) -> None:
     assert {line.split(":")[1].strip() for line in ended.err.splitlines()} == {"sample_rate", "output", "colour"}
 
 
-def test_a_genre_that_no_track_has_is_refused_before_the_generator_is_trained(
-    call: Any, here: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("generate.genres=rock,polka", "genre 'polka' is unknown"),
+        ("generate.prime=none.wav", "prime none.wav: "),
+    ],
+)
+def test_what_cannot_be_generated_is_refused_before_the_generator_is_trained(
+    call: Any, here: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, asked: str, message: str
 ) -> None:
     (here / "run").mkdir()
     (here / "run" / "dataset").symlink_to(here / "dataset")
     monkeypatch.setattr(pipeline, "run_ingest", lambda config: "already there")
     monkeypatch.setattr(pipeline, "run_train", lambda config: pytest.fail("a model was trained"))
-    ended = call(pipeline.main, f"source={corpus}", "output=run", "generate.genres=rock,polka")
+    ended = call(pipeline.main, f"source={corpus}", "output=run", asked)
     assert (ended.code, len(ended.err.splitlines())) == (2, 1)
-    assert "genre 'polka' is unknown" in ended.err
+    assert message in ended.err
 
 
 def test_bad_input_does_not_even_import_ray(here: Path) -> None:

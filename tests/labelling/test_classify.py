@@ -15,7 +15,8 @@ from gmn import runtime
 from gmn.datasets.labels import GEMS
 from gmn.datasets.library import LABEL_ROWS, LABELS, read_rows
 from gmn.errors import InputError
-from gmn.generation.library import GenerateConfig, generate_library
+from gmn.generation.library import generate_library
+from gmn.generation.settings import GenerateConfig
 from gmn.labelling import classify as module
 from gmn.labelling.classify import ClassifyConfig, ClassifySummary, Input, classify, judge
 from gmn.models.bundle import load_bundle

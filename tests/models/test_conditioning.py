@@ -62,6 +62,18 @@ def test_bad_rates_are_refused(rates: list[float]) -> None:
         CONDITIONS.vector(None, rates)
 
 
+def test_rates_may_be_text() -> None:
+    numbers = [0.0, 0.5, 1, 0.25, 0, 0, 0, 0, 0.125]
+    np.testing.assert_array_equal(
+        CONDITIONS.vector("pop", "0:0.5:1:.25:0:0:0:0:0.125"), CONDITIONS.vector("pop", numbers)
+    )
+    with pytest.raises(InputError, match="emotion '0:much': holds something else than numbers between its colons"):
+        CONDITIONS.rates("0:much")
+    for text in ("0:1", "0:0:0:0:0:0:0:0:1.5", "0:0:0:0:0:0:0:0:nan"):
+        with pytest.raises(InputError, match="needs 9 rates from 0 to 1"):
+            CONDITIONS.rates(text)
+
+
 def test_json_round_trip() -> None:
     for conditions in (CONDITIONS, NEUTRAL):
         assert Conditions.from_json(json.loads(json.dumps(conditions.to_json()))) == conditions
