@@ -40,10 +40,10 @@ def commit(
     """
     before = DATASET.read(output) if DATASET.whole(output) else None
     old_parts, old_segments = (before["manifest"], before["segments"]) if before else ([], [])
-    new_parts = [f"manifest/{stem}.parquet" for stem in stems]
+    new_parts = {f"manifest/{stem}.parquet": None for stem in stems}
     seen = list(_rows(output, [*old_parts, *new_parts]))
     latest = {row["path"]: row for row in seen}
-    gone = {path for path in missing if latest[path]["part"] in old_parts}
+    gone = {path for path in missing if latest[path]["part"] not in new_parts}
     rows = [row for row in latest.values() if row["status"] == "ok" or row["path"] not in gone]
     tracks = [row for row in rows if row["status"] == "ok"]
     replaced = {row["path"]: row for row in seen if row["status"] == "ok" and row is not latest[row["path"]]}

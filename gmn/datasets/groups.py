@@ -65,9 +65,9 @@ def group_tracks(
 
     `copies` are pairs of track_ids that hold one recording; `standing` says where the tracks of an earlier ingest
     stand: these keep their group and split, and a newcomer that matches two splits is left out. A file whose content
-    changed is a newcomer that belongs to the group in which it stood. Artists that would
-    leave fewer than three groups, as in a collection of one artist, give way to tracks. A group is named after its
-    first key, so that its name depends on its members and not on their order; one that stands keeps its name.
+    changed is a newcomer that belongs to the group in which it stood. Artists that would leave fewer than three groups,
+    as in a collection of one artist, give way to tracks. A group is named after its first key, so that its name depends
+    on its members and not on their order; one that stands keeps its name.
     """
     standing, groups = standing or {}, _Groups()
     mates: dict[str, list[str]] = defaultdict(list)
