@@ -12,8 +12,9 @@ backend's identity: matrix products of other shapes, and of some shapes the odd 
 the clip `index` the slot `index % slots`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ import torch
 from torch import Tensor
 
 from gmn.audio.mulaw import SILENCE
+from gmn.generation.lstm import ReferenceLSTM
+from gmn.models.lstm import LSTM
 from gmn.models.wavenet import CLASSES, WaveNet
 
 BACKEND = "reference"
@@ -78,6 +81,13 @@ class Stepper:
         return self._model.head(torch.addmm(self._model.skip_bias, torch.cat(gated, dim=-1), self._skip_weight))
 
 
+STEPPERS: Mapping[str, Callable[[Any, Tensor], Stepper | ReferenceLSTM]] = {
+    WaveNet.kind: Stepper,
+    LSTM.kind: ReferenceLSTM,
+}
+"""Stepper of each kind of model."""
+
+
 def draw(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
     """Draw codes [B] from logits [B, 256] by inverting the distribution at uniform numbers [B] in [0, 1).
 
@@ -92,7 +102,7 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
 
 @torch.inference_mode()
 def generate(
-    model: WaveNet,
+    model: WaveNet | LSTM,
     streams: Sequence[Stream],
     n_samples: int,
     temperature: float,
@@ -106,7 +116,7 @@ def generate(
     assert 0 < len(streams) <= slots
     conditions = np.zeros((slots, model.condition_size), np.float32)
     conditions[: len(streams)] = [stream.condition for stream in streams]
-    stepper = Stepper(model, torch.from_numpy(conditions))
+    stepper = STEPPERS[model.kind](model, torch.from_numpy(conditions))
     generators = [_generator(stream) for stream in streams]
     codes = torch.full((slots,), SILENCE)
     drawn = torch.empty(n_samples, slots, dtype=torch.uint8)

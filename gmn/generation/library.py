@@ -26,7 +26,7 @@ from gmn.errors import InputError
 from gmn.generation.engine import BACKEND, PRECISION, Generated, Stream, generate
 from gmn.metrics.health import check_health
 from gmn.models.bundle import LoadedBundle, load_bundle
-from gmn.models.wavenet import WaveNet
+from gmn.models.resnet import ResNet
 from gmn.storage import Folder, digest, digest_json
 
 
@@ -156,7 +156,7 @@ def generate_part(
     """Generate some clips and write their audio, then their rows, as one part; returns their number."""
     torch.set_num_threads(1)
     bundle, output = load_bundle(config.model, "generator"), Folder(config.output)
-    assert isinstance(bundle.model, WaveNet)
+    assert not isinstance(bundle.model, ResNet)
     streams = [
         Stream(bundle.conditions.vector(genre, emotion), config.seed, index)
         for index, (genre, emotion) in zip(part, asked, strict=True)

@@ -50,6 +50,11 @@ class WaveNetConfig(Config):
         """Number of given samples that one output depends on."""
         return (self.kernel_size - 1) * sum(self.dilations) + 1
 
+    @property
+    def context_samples(self) -> int:
+        """Given samples from which on a prediction is at its best: the receptive field."""
+        return self.receptive_field
+
 
 class Layer(nn.Module):
     """One gated, dilated causal convolution with its residual and skip outputs."""

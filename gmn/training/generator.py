@@ -18,6 +18,7 @@ from gmn.datasets.dataset import Dataset, SegmentReader
 from gmn.datasets.schemas import SPLITS
 from gmn.metrics.bits import NGramLadder, verdict
 from gmn.models.conditioning import Conditions
+from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.wavenet import WaveNet, WaveNetConfig
 from gmn.training.loop import FitSettings
 
@@ -27,13 +28,9 @@ LADDER_SAMPLES = 20_000_000
 """Training samples that the n-gram models are counted on, at most; spread evenly over the segments."""
 
 
-class WaveNetSettings(Config):
-    """A WaveNet and how it is trained."""
+class GeneratorSettings(Config):
+    """How a generator of any kind is trained."""
 
-    kind: Literal["wavenet"] = "wavenet"
-    """The model to train."""
-    model: WaveNetConfig = WaveNetConfig()
-    """The network's shape."""
     fit: FitSettings = FitSettings(batch_size=8, learning_rate=4e-3)
     """How it is fitted."""
     window_samples: int = Field(2048, ge=2)
@@ -46,6 +43,32 @@ class WaveNetSettings(Config):
     """Decides the first weights and every draw."""
 
 
+class WaveNetSettings(GeneratorSettings):
+    """A WaveNet and how it is trained."""
+
+    kind: Literal["wavenet"] = "wavenet"
+    """The model to train."""
+    model: WaveNetConfig = WaveNetConfig()
+    """The network's shape."""
+
+    def make_model(self, condition_size: int) -> WaveNet:
+        """Return the network with first weights."""
+        return WaveNet(self.model, condition_size)
+
+
+class LSTMSettings(GeneratorSettings):
+    """An LSTM and how it is trained."""
+
+    kind: Literal["lstm"] = "lstm"
+    """The model to train."""
+    model: LSTMConfig = LSTMConfig()
+    """The network's shape."""
+
+    def make_model(self, condition_size: int) -> LSTM:
+        """Return the network with first weights."""
+        return LSTM(self.model, condition_size)
+
+
 def open_readers(dataset: Dataset) -> dict[str, SegmentReader]:
     """Open the segments of each split.
 
@@ -55,15 +78,15 @@ def open_readers(dataset: Dataset) -> dict[str, SegmentReader]:
 
 
 class GeneratorTask:
-    """A WaveNet with the data that it learns from."""
+    """A generator with the data that it learns from."""
 
-    def __init__(self, dataset: Dataset, settings: WaveNetSettings, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, settings: WaveNetSettings | LSTMSettings, device: torch.device) -> None:
         self.settings, self.device = settings, device
         self.readers = open_readers(dataset)
         tracks = {segment.track.track_id: segment.track for segment in self.readers["train"].segments}
         self.conditions = Conditions.fit(dataset.genres, [(t.genre, t.emotion) for t in tracks.values()])
         torch.manual_seed(settings.seed)
-        self.model = WaveNet(settings.model, self.conditions.size).to(device)
+        self.model = settings.make_model(self.conditions.size).to(device)
         lengths = np.array([segment.n_samples for segment in self.readers["train"].segments], np.float64)
         self._odds = np.cumsum(lengths) / lengths.sum()
 
@@ -121,7 +144,7 @@ class GeneratorTask:
         self, reader: SegmentReader, count: int
     ) -> Iterator[tuple[str, Codes, npt.NDArray[np.float32]]]:
         """Take windows evenly over a split, from the middle of segments."""
-        length = self.settings.model.receptive_field + 4096
+        length = self.settings.model.context_samples + 4096
         for index in sorted({int(i) for i in np.linspace(0, len(reader) - 1, count)}):
             track, pcm = reader.segments[index].track, reader.pcm(index)
             start = max(0, (len(pcm) - length) // 2)
@@ -130,8 +153,8 @@ class GeneratorTask:
                 yield track.track_id, encode_pcm16(pcm[start : start + length]), condition
 
     def _warm(self, codes: Codes) -> int:
-        """Return how many first samples are context only: a receptive field, or half of a very short window."""
-        return min(self.settings.model.receptive_field, len(codes) // 2)
+        """Return how many first samples are context only: the model's, or half of a very short window."""
+        return min(self.settings.model.context_samples, len(codes) // 2)
 
     @torch.no_grad()
     def _bits(self, model: nn.Module, codes: Codes, condition: npt.NDArray[np.float32]) -> float:

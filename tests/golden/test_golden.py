@@ -24,7 +24,8 @@ from gmn.storage import Folder, digest
 HERE = Path(__file__).parent
 V1 = HERE / "v1"
 KINDS = (".parquet", ".safetensors", ".flac")
-BUNDLES = ("wavenet", "resnet-genre", "resnet-emotion")
+V1_1 = HERE / "v1.1"
+BUNDLES = (V1 / "wavenet", V1 / "resnet-genre", V1 / "resnet-emotion", V1_1 / "lstm")
 
 
 def test_the_dataset_is_read() -> None:
@@ -65,19 +66,20 @@ def test_its_columns_are_still_written() -> None:
             assert schema.field(field.name) == field
 
 
-@pytest.mark.parametrize("name", BUNDLES)
-def test_a_bundle_computes_what_it_computed(name: str) -> None:
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
+def test_a_bundle_computes_what_it_computed(bundle: Path) -> None:
     specification = importlib.util.spec_from_file_location("golden_make", HERE / "make.py")
     assert specification is not None
     assert specification.loader is not None
     make = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(make)
-    expected = json.loads((V1 / "expected.json").read_text())[name]
-    np.testing.assert_allclose(make.logits(V1 / name), expected, rtol=1e-4, atol=1e-5)
+    expected = json.loads((bundle.parent / "expected.json").read_text())[bundle.name]
+    np.testing.assert_allclose(make.logits(bundle), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_bundle_tells_what_it_is() -> None:
     assert load_bundle(str(V1 / "wavenet"), "generator").head is None
+    assert load_bundle(str(V1_1 / "lstm"), "generator").model.kind == "lstm"
     assert load_bundle(str(V1 / "resnet-genre"), "classifier").labels == ("pop", "rock")
     assert load_bundle(str(V1 / "resnet-emotion"), "classifier").labels == GEMS
 
@@ -113,15 +115,19 @@ def test_the_labels_are_read() -> None:
 def test_the_golden_files_are_of_todays_major_version() -> None:
     """Where a format moves on, its readers of version 1 need golden files of the new version as well."""
     assert (DATASET.major, DATASET.minor) == (1, 0)
-    assert (BUNDLE.major, BUNDLE.minor) == (1, 0)
+    assert (BUNDLE.major, BUNDLE.minor) == (1, 1)
     assert (LIBRARY.major, LIBRARY.minor) == (1, 0)
     assert (LABELS.major, LABELS.minor) == (1, 0)
 
 
 def test_the_golden_files_have_not_been_made_again() -> None:
-    files = sorted(path for path in V1.rglob("*") if path.is_file() and path.suffix in KINDS)
-    sha = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    assert sha == "7e1aa5e4b0c19184b780d75810d824671376ee4453b1a26f07ef24ff31926bea"
+    assert _digest(V1) == "7e1aa5e4b0c19184b780d75810d824671376ee4453b1a26f07ef24ff31926bea"
+    assert _digest(V1_1) == "748c4f3f59caf7f848da08f38e35f4d60aa8268c5b03c607a539c1985fcc3fa0"
+
+
+def _digest(version: Path) -> str:
+    files = sorted(path for path in version.rglob("*") if path.is_file() and path.suffix in KINDS)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def test_a_report_is_read() -> None:
