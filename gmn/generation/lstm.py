@@ -11,7 +11,7 @@ hidden state serves the F samples that follow:
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gmn.generation.packed import PackedLinear
 from gmn.models.lstm import LSTM, State
@@ -108,16 +108,16 @@ class FoldedLSTM:
         self._cells = [Cell(w_x, w_h, rows) for w_x, w_h, *_ in layers]
         self._cells[0].x[:, -model.condition_size :] = conditions
 
-        vectors = model.upsample.weight.split(config.head_size), model.upsample.bias.split(config.head_size)
+        weights = list(model.upsample.weight.split(config.head_size))
         if model.recent is None:
             self._ring_h = self._cells[-1].h
-            first = zip(*vectors, strict=True)
         else:
             self._ring_h = conditions.new_zeros(rows, frame + config.hidden_size)
             by_age = model.recent.weight.unflatten(1, (config.frame_size, -1))
-            turned = [by_age.roll(place, dims=1).flatten(1) for place in range(config.frame_size)]
-            first = ((torch.cat(pair, dim=1), bias) for *pair, bias in zip(turned, *vectors, strict=True))
-        self._first = [PackedLinear(weight, bias, rows, relu=True) for weight, bias in first]
+            for place, weight in enumerate(weights):
+                weights[place] = torch.cat([by_age.roll(place, dims=1).flatten(1), weight], dim=1)
+        biases = model.upsample.bias.split(config.head_size)
+        self._first = [PackedLinear(*of_place, rows, relu=True) for of_place in zip(weights, biases, strict=True)]
         self._ring, self._h = self._ring_h.tensor_split([-config.hidden_size], dim=1)
         self._last = PackedLinear(model.head.weight, model.head.bias, rows)
         self._start(torch.empty(rows, 0, dtype=torch.int64, device=conditions.device))

@@ -76,7 +76,7 @@ REFUSED = {
     "ingest source=music output=nowhere://x": "nowhere://x: cannot open this address",
     # train
     "train dataset=dataset output=out": "kind: is required, one of wavenet, lstm, resnet",
-    "train kind=lstm dataset=dataset output=out": "kind: 'lstm' is unknown",
+    "train kind=lstn dataset=dataset output=out": "kind: 'lstn' is unknown",
     "train kind=wavenet dataset=none output=out": "none: no such folder",
     "train kind=wavenet dataset=wavenet output=out": "wavenet: not a dataset",
     "train kind=wavenet dataset=future-dataset output=out": "future-dataset: a dataset of format 2.0, written by",
