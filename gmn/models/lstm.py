@@ -34,7 +34,7 @@ State = tuple[Tensor, Tensor]
 class LSTMConfig(Config):
     """The network's shape."""
 
-    frame_size: int = Field(4, ge=1)
+    frame_size: int = Field(8, ge=1)
     """Samples in a step of the LSTM; 1 is the plain sample-level LSTM."""
     layers: int = Field(1, ge=1)
     """LSTM layers, one on another."""
