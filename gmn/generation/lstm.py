@@ -148,7 +148,8 @@ class FoldedLSTM:
                 cell.x[:, : below.shape[1]] = below
             cell.step()
             below = cell.h
-        self._h.copy_(below)
+        if self._table is None:
+            self._h.copy_(below)
 
     def _start(self, codes: Tensor) -> None:
         size = self._model.config.frame_size
