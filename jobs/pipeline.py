@@ -24,7 +24,7 @@ from gmn.models.conditioning import Conditions
 from gmn.storage import Folder
 from gmn.training.classifier import ResNetSettings
 from gmn.training.generator import WaveNetSettings
-from gmn.training.job import TrainResNet, TrainWaveNet, check
+from gmn.training.job import Training, TrainResNet, TrainWaveNet, check
 from jobs._job import run
 from jobs.classify import run_classify
 from jobs.corpus import CorpusConfig, CorpusSettings, run_corpus
@@ -80,7 +80,7 @@ def run_pipeline(config: PipelineConfig) -> str:
         for head in written.heads
     ]
     # What a later stage would refuse is refused before the long ones.
-    trainings: list[TrainWaveNet | TrainResNet] = [wavenet, *classifiers]
+    trainings: list[Training] = [wavenet, *classifiers]
     for training in trainings:
         check(training, written)
     _check_asked(config, written)

@@ -1,14 +1,14 @@
 """Train a model on a dataset and write its bundle.
 
-A file after --config names the kind of model and its recipe: configs/train/wavenet.yaml, resnet-genre.yaml,
-resnet-emotion.yaml.
+A file after --config names the kind of model and its recipe: configs/train/wavenet.yaml, lstm.yaml,
+resnet-genre.yaml, resnet-emotion.yaml.
 """
 
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from gmn.training.job import TRAINING, TrainResNet, TrainWaveNet, train
+from gmn.training.job import TRAINING, Training, TrainResNet, train
 from jobs._job import Bar, log_beside, run
 
 
@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     return run("jobs.train", __doc__, TRAINING, run_train, argv)
 
 
-def run_train(config: TrainWaveNet | TrainResNet) -> str:
+def run_train(config: Training) -> str:
     """Train, with a progress bar, and say how good the model is on held-out tracks."""
     log_beside(config.output)
     bar = Bar(f"train {config.kind}" + (f" {config.head}" if isinstance(config, TrainResNet) else ""), "steps")

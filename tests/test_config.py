@@ -154,8 +154,8 @@ def test_kind_chooses_the_schema() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "kind: is required, one of wavenet, resnet"),
-        ("kind: lstn\n", "kind: 'lstn' is unknown, one of wavenet, resnet"),
+        ("", "kind: is required, one of wavenet, lstm, resnet"),
+        ("kind: lstn\n", "kind: 'lstn' is unknown, one of wavenet, lstm, resnet"),
         ("kind: [wavenet]\n", "kind: ['wavenet'] is unknown"),
     ],
 )
@@ -209,6 +209,7 @@ def test_help_lists_every_key_of_every_job(schema: type[Config]) -> None:
 def test_help_of_several_kinds_lists_each() -> None:
     text = help_text(TRAINING, "jobs.train", "Train.")
     assert "keys (kind=wavenet):" in text
+    assert "keys (kind=lstm):" in text
     assert "keys (kind=resnet):" in text
 
 
@@ -225,4 +226,5 @@ def test_shipped_training_recipes_build(file: Path) -> None:
 
 
 def test_there_are_shipped_recipes() -> None:
-    assert {file.stem for file in (CONFIGS / "train").glob("*.yaml")} >= {"wavenet", "resnet-genre", "resnet-emotion"}
+    shipped = {file.stem for file in (CONFIGS / "train").glob("*.yaml")}
+    assert shipped >= {"wavenet", "lstm", "resnet-genre", "resnet-emotion"}

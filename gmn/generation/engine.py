@@ -23,11 +23,13 @@ from gmn.audio.mulaw import SILENCE
 from gmn.errors import InputError
 from gmn.generation.folded import FoldedWaveNet
 from gmn.generation.graph import GraphWaveNet
+from gmn.generation.lstm import FoldedLSTM, ReferenceLSTM
 from gmn.generation.reference import ReferenceWaveNet
 from gmn.generation.sampling import Sampling, draw, guide, uniforms
+from gmn.models.lstm import LSTM
 from gmn.models.wavenet import WaveNet
 
-Generator = WaveNet
+Generator = WaveNet | LSTM
 """The models that generate."""
 
 DRAWN_AT_ONCE = 1024
@@ -53,6 +55,8 @@ BACKENDS: Mapping[tuple[str, str, str], Callable[[Any, Tensor], Stepper]] = {
     ("wavenet", "folded", "bf16"): partial(FoldedWaveNet, head_dtype=torch.bfloat16),
     ("wavenet", "graph", "float32"): GraphWaveNet,
     ("wavenet", "graph", "fp16"): partial(GraphWaveNet, dtype=torch.float16),
+    ("lstm", "reference", "float32"): ReferenceLSTM,
+    ("lstm", "folded", "float32"): FoldedLSTM,
 }
 """Stepper of each kind of model, by backend and precision."""
 

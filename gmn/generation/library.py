@@ -67,7 +67,7 @@ def _prime(config: GenerateConfig, bundle: LoadedBundle) -> Prime | None:
     if config.prime is None:
         return None
     assert isinstance(bundle.model, Generator)
-    field = bundle.model.config.receptive_field
+    field = bundle.model.config.context_samples
     return read_prime(config.prime, config.prime_seconds, bundle.sample_rate, field)
 
 

@@ -30,8 +30,8 @@ class Prime:
     """What was taken, for people."""
 
 
-def read_prime(uri: str, seconds: float | None, sample_rate: int, receptive_field: int) -> Prime:
-    """Decode a prime, its first `seconds` or all, and put silence before one that is shorter than the receptive field.
+def read_prime(uri: str, seconds: float | None, sample_rate: int, context_samples: int) -> Prime:
+    """Decode a prime, its first `seconds` or all, and put silence before one that is shorter than the model's context.
 
     Raises InputError where the file is missing or cannot be read as audio, and where what the model would hear of it is
     silent: a clip that starts from silence needs no prime.
@@ -46,14 +46,14 @@ def read_prime(uri: str, seconds: float | None, sample_rate: int, receptive_fiel
         raise InputError(f"prime {uri}: {error.strerror or error}") from None
     if seconds is not None:
         pcm = pcm[: max(1, round(seconds * sample_rate))]
-    heard = pcm[-receptive_field:]
+    heard = pcm[-context_samples:]
     if not len(heard) or check_health(heard / 32768, sample_rate).status in (Status.SILENT, Status.CONSTANT):
         raise InputError(
             f"prime {uri}: silent where the model would hear it, the last {len(heard) / sample_rate:.3g} s "
             f"(below {SILENCE_DBFS:g} dBFS): without a prime, clips start from silence"
         )
     given = encode_pcm16(pcm)
-    missing = max(0, receptive_field - len(given))
+    missing = max(0, context_samples - len(given))
     note = f"{len(given) / sample_rate:.3g} s of {uri}, of which the model hears {len(heard) / sample_rate:.3g} s"
     if missing:
         note += f" after {missing / sample_rate:.3g} s of silence (it is shorter than the receptive field)"

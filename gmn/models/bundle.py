@@ -20,11 +20,12 @@ from torch import nn
 from gmn import __version__
 from gmn.errors import InputError
 from gmn.models.conditioning import Conditions
+from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.resnet import ResNet, ResNetConfig
 from gmn.models.wavenet import WaveNet, WaveNetConfig
 from gmn.storage import Folder, Format, digest, digest_json
 
-BUNDLE = Format("gmn.bundle", "model.json", 1, 0)
+BUNDLE = Format("gmn.bundle", "model.json", 1, 1)
 
 WEIGHTS = "model.safetensors"
 IDENTITY = ("kind", "architecture", "sample_rate", "head", "labels", "conditions")
@@ -35,7 +36,7 @@ IDENTITY = ("kind", "architecture", "sample_rate", "head", "labels", "conditions
 class Bundle:
     """A trained model with all that its users need to know."""
 
-    model: WaveNet | ResNet
+    model: WaveNet | LSTM | ResNet
     sample_rate: int
     conditions: Conditions
     head: str | None = None
@@ -116,9 +117,11 @@ def _digest(weights: bytes, identity: Mapping[str, Any]) -> str:
     return digest(digest_json(identity).encode(), weights)
 
 
-def _build(root: Mapping[str, Any], conditions: Conditions) -> WaveNet | ResNet:
+def _build(root: Mapping[str, Any], conditions: Conditions) -> WaveNet | LSTM | ResNet:
     if root["kind"] == WaveNet.kind:
         return WaveNet(WaveNetConfig(**root["architecture"]), conditions.size)
+    if root["kind"] == LSTM.kind:
+        return LSTM(LSTMConfig(**root["architecture"]), conditions.size)
     if root["kind"] == ResNet.kind:
         config = ResNetConfig(**root["architecture"])
         return ResNet(config, root["sample_rate"], len(root["labels"]), softmax=root["head"] == "genre")

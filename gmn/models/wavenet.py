@@ -62,6 +62,11 @@ class WaveNetConfig(Config):
         """Number of values that one stream keeps from step to step: each layer's past inputs."""
         return (self.receptive_field - 1) * self.residual_channels
 
+    @property
+    def context_samples(self) -> int:
+        """Given samples from which on a prediction is at its best: the receptive field."""
+        return self.receptive_field
+
 
 class Layer(nn.Module):
     """One gated, dilated causal convolution with its residual and skip outputs."""

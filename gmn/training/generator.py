@@ -15,6 +15,7 @@ from gmn.config import Config
 from gmn.datasets.dataset import Dataset, SegmentReader
 from gmn.datasets.schemas import SPLITS
 from gmn.models.conditioning import Conditions
+from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.wavenet import WaveNet, WaveNetConfig
 from gmn.training.held_out import held_out_windows, judge, mean_bits
 from gmn.training.loop import FitSettings
@@ -22,13 +23,9 @@ from gmn.training.loop import FitSettings
 Codes = npt.NDArray[np.uint8]
 
 
-class WaveNetSettings(Config):
-    """A WaveNet and how it is trained."""
+class GeneratorSettings(Config):
+    """How a generator of any kind is trained."""
 
-    kind: Literal["wavenet"] = "wavenet"
-    """The model to train."""
-    model: WaveNetConfig = WaveNetConfig()
-    """The network's shape."""
     fit: FitSettings = FitSettings(batch_size=8, learning_rate=4e-3)
     """How it is fitted."""
     window_samples: int = Field(2048, ge=2)
@@ -41,6 +38,32 @@ class WaveNetSettings(Config):
     """Decides the first weights and every draw."""
 
 
+class WaveNetSettings(GeneratorSettings):
+    """A WaveNet and how it is trained."""
+
+    kind: Literal["wavenet"] = "wavenet"
+    """The model to train."""
+    model: WaveNetConfig = WaveNetConfig()
+    """The network's shape."""
+
+    def make_model(self, condition_size: int) -> WaveNet:
+        """Return the network with first weights."""
+        return WaveNet(self.model, condition_size)
+
+
+class LSTMSettings(GeneratorSettings):
+    """An LSTM and how it is trained."""
+
+    kind: Literal["lstm"] = "lstm"
+    """The model to train."""
+    model: LSTMConfig = LSTMConfig()
+    """The network's shape."""
+
+    def make_model(self, condition_size: int) -> LSTM:
+        """Return the network with first weights."""
+        return LSTM(self.model, condition_size)
+
+
 def open_readers(dataset: Dataset) -> dict[str, SegmentReader]:
     """Open the segments of each split.
 
@@ -50,15 +73,15 @@ def open_readers(dataset: Dataset) -> dict[str, SegmentReader]:
 
 
 class GeneratorTask:
-    """A WaveNet with the data that it learns from."""
+    """A generator with the data that it learns from."""
 
-    def __init__(self, dataset: Dataset, settings: WaveNetSettings, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, settings: WaveNetSettings | LSTMSettings, device: torch.device) -> None:
         self.settings, self.device = settings, device
         self.readers = open_readers(dataset)
         tracks = {segment.track.track_id: segment.track for segment in self.readers["train"].segments}
         self.conditions = Conditions.fit(dataset.genres, [(t.genre, t.emotion) for t in tracks.values()])
         torch.manual_seed(settings.seed)
-        self.model = WaveNet(settings.model, self.conditions.size).to(device)
+        self.model = settings.make_model(self.conditions.size).to(device)
         lengths = np.array([segment.n_samples for segment in self.readers["train"].segments], np.float64)
         self._odds = np.cumsum(lengths) / lengths.sum()
 
@@ -73,7 +96,7 @@ class GeneratorTask:
     def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
         """Return the bits per sample of the validation split, and all that `held_out.judge` says of the test split."""
         count = self.settings.evaluation_windows * (4 if split == "test" else 1)
-        windows = held_out_windows(self.readers[split], count, self.settings.model.receptive_field)
+        windows = held_out_windows(self.readers[split], count, self.settings.model.context_samples)
         if split != "test":
             return {"bits": mean_bits(model, windows, self.conditions)}
         return judge(model, windows, self.readers["train"], self.conditions, self.settings.seed)

@@ -43,13 +43,13 @@ class Window:
     """How many first codes are context only."""
 
 
-def held_out_windows(reader: SegmentReader, count: int, receptive_field: int) -> list[Window]:
+def held_out_windows(reader: SegmentReader, count: int, context_samples: int) -> list[Window]:
     """Cut about `count` windows, evenly over a split.
 
-    The context is a receptive field, or what linear prediction adapts to where that is longer; of a segment too short
+    The context is the model's, or what linear prediction adapts to where that is longer; of a segment too short
     for it, half.
     """
-    context = max(receptive_field, PAST)
+    context = max(context_samples, PAST)
     windows = []
     chosen = sorted({int(i) for i in np.linspace(0, len(reader) - 1, count)})
     for index in chosen:

@@ -22,13 +22,14 @@ from gmn.datasets.dataset import Dataset
 from gmn.errors import InputError
 from gmn.models.bundle import BUNDLE, Bundle, count_parameters, save_bundle
 from gmn.models.conditioning import Conditions
+from gmn.models.lstm import LSTM
 from gmn.models.resnet import ResNet
 from gmn.models.wavenet import WaveNet
 from gmn.storage import Folder
 from gmn.training import classifier, generator
 from gmn.training.card import model_card
 from gmn.training.classifier import ClassifierTask, ResNetSettings
-from gmn.training.generator import GeneratorTask, WaveNetSettings
+from gmn.training.generator import GeneratorTask, LSTMSettings, WaveNetSettings
 from gmn.training.loop import Fit
 
 STATE = "training_state"
@@ -61,11 +62,17 @@ class TrainWaveNet(WaveNetSettings, TrainPaths):
     """Train a conditional WaveNet, a generator of raw audio."""
 
 
+class TrainLSTM(LSTMSettings, TrainPaths):
+    """Train a conditional LSTM, a generator of raw audio."""
+
+
 class TrainResNet(ResNetSettings, TrainPaths):
     """Train a ResNet, a classifier of genre or of emotion."""
 
 
-TRAINING: dict[str, type[TrainWaveNet] | type[TrainResNet]] = {"wavenet": TrainWaveNet, "resnet": TrainResNet}
+Training = TrainWaveNet | TrainLSTM | TrainResNet
+
+TRAINING: dict[str, type[Training]] = {"wavenet": TrainWaveNet, "lstm": TrainLSTM, "resnet": TrainResNet}
 """What `kind` may name."""
 
 
@@ -78,7 +85,7 @@ class TrainSummary:
     test: Mapping[str, Any]
 
 
-def train(config: TrainWaveNet | TrainResNet, tick: Tick = lambda step, steps, values: None) -> TrainSummary:
+def train(config: Training, tick: Tick = lambda step, steps, values: None) -> TrainSummary:
     """Train a model and write its bundle, or go on where an interrupted training stopped.
 
     Raises InputError before any worker starts where the dataset, the output or the settings cannot be used.
@@ -95,7 +102,7 @@ def train(config: TrainWaveNet | TrainResNet, tick: Tick = lambda step, steps, v
         return TrainSummary(root["digest"], root["parameters"], root["test"])
 
 
-def check(config: TrainWaveNet | TrainResNet, dataset: Dataset) -> None:
+def check(config: Training, dataset: Dataset) -> None:
     """Check that a dataset has what a training needs.
 
     Raises InputError where it has not.
@@ -110,17 +117,17 @@ def check(config: TrainWaveNet | TrainResNet, dataset: Dataset) -> None:
         generator.open_readers(dataset)
 
 
-def _train(config: TrainWaveNet | TrainResNet, dataset: Dataset, output: Folder, run: tracking.Run, tick: Tick) -> None:
+def _train(config: Training, dataset: Dataset, output: Folder, run: tracking.Run, tick: Tick) -> None:
     started = time.time()
     average, found = _fit_on_ray(config, output, tick)
     conditions = Conditions.from_json(found["conditions"])
-    model: WaveNet | ResNet
+    model: WaveNet | LSTM | ResNet
     if isinstance(config, TrainResNet):
         labels = tuple(found["labels"])
         model = ResNet(config.model, dataset.sample_rate, len(labels), softmax=config.head == "genre")
         bundle = Bundle(model, dataset.sample_rate, conditions, config.head, labels)
     else:
-        model = WaveNet(config.model, conditions.size)
+        model = config.make_model(conditions.size)
         bundle = Bundle(model, dataset.sample_rate, conditions)
     model.load_state_dict(average)
     facts = {
@@ -140,9 +147,7 @@ def _train(config: TrainWaveNet | TrainResNet, dataset: Dataset, output: Folder,
             run.log_files(output.local / name, "bundle")
 
 
-def _fit_on_ray(
-    config: TrainWaveNet | TrainResNet, output: Folder, tick: Tick
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _fit_on_ray(config: Training, output: Folder, tick: Tick) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Run the fit under Ray Train; returns the averaged weights and what the first worker found."""
     runtime.connect()
     import ray
@@ -222,7 +227,7 @@ def _worker(arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def make_task(config: TrainWaveNet | TrainResNet, device: torch.device) -> GeneratorTask | ClassifierTask:
+def make_task(config: Training, device: torch.device) -> GeneratorTask | ClassifierTask:
     """Build what a configuration trains, on a device."""
     dataset = Dataset(config.dataset)
     if isinstance(config, TrainResNet):

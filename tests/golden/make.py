@@ -19,6 +19,7 @@ from gmn.labelling import classify
 from gmn.labelling.classify import ClassifyConfig
 from gmn.models.bundle import Bundle, load_bundle, save_bundle
 from gmn.models.conditioning import Conditions
+from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.resnet import ResNet, ResNetConfig
 from gmn.models.wavenet import WaveNet, WaveNetConfig
 from gmn.storage import Folder
@@ -68,6 +69,16 @@ def make_bundles(folder: Path) -> None:
         resnet = ResNet(config, RATE, len(labels), softmax=head == "genre")
         bundle = Bundle(resnet, RATE, conditions, head, labels, facts)
         save_bundle(Folder(folder / f"resnet-{head}"), bundle, "# golden\n")
+
+
+def make_lstm(folder: Path) -> None:
+    """Save an untrained LSTM of a few channels, of frames of three, and what it computes: all of version 1.1."""
+    conditions = Conditions.fit(("pop", "rock"), [("pop", (0.25,) * 9), ("rock", (0.5,) * 9), (None, None)])
+    torch.manual_seed(0)
+    config = LSTMConfig(frame_size=3, layers=2, hidden_size=4, embedding_size=2, head_size=3)
+    bundle = Bundle(LSTM(config, conditions.size), RATE, conditions, facts={"parameters": 1, "test": {}})
+    save_bundle(Folder(folder / "lstm"), bundle, "# golden\n")
+    (folder / "expected.json").write_text(json.dumps({"lstm": logits(folder / "lstm")}) + "\n")
 
 
 def make_library(folder: Path) -> None:
@@ -129,3 +140,4 @@ def make_all(folder: Path, audio: Path) -> None:
 if __name__ == "__main__":
     make_all(Path("golden-new"), Path("golden-audio"))
     make_library_1_1(Path("golden-new-1.1"), Path(__file__).parent / "v1", Path("golden-audio/pop/0.wav"))
+    make_lstm(Path("golden-new-lstm"))

@@ -18,7 +18,7 @@ from gmn.errors import InputError
 from gmn.evaluation.evaluate import EvaluateConfig
 from gmn.generation.settings import GenerateConfig
 from gmn.labelling.classify import ClassifyConfig
-from gmn.training.job import TrainResNet, TrainWaveNet
+from gmn.training.job import TrainLSTM, TrainResNet, TrainWaveNet
 from jobs import _job, classify, corpus, evaluate, generate, ingest, pipeline, train
 from jobs.corpus import CorpusConfig
 from jobs.pipeline import PipelineConfig
@@ -30,7 +30,7 @@ JOBS: dict[str, tuple[Any, tuple[type[Any], ...]]] = {
     "generate": (generate.main, (GenerateConfig,)),
     "ingest": (ingest.main, (IngestConfig,)),
     "pipeline": (pipeline.main, (PipelineConfig,)),
-    "train": (train.main, (TrainWaveNet, TrainResNet)),
+    "train": (train.main, (TrainWaveNet, TrainLSTM, TrainResNet)),
 }
 
 
@@ -75,8 +75,8 @@ REFUSED = {
     "ingest --config": "--config needs a file name",
     "ingest source=music output=nowhere://x": "nowhere://x: cannot open this address",
     # train
-    "train dataset=dataset output=out": "kind: is required, one of wavenet, resnet",
-    "train kind=lstm dataset=dataset output=out": "kind: 'lstm' is unknown",
+    "train dataset=dataset output=out": "kind: is required, one of wavenet, lstm, resnet",
+    "train kind=lstn dataset=dataset output=out": "kind: 'lstn' is unknown",
     "train kind=wavenet dataset=none output=out": "none: no such folder",
     "train kind=wavenet dataset=wavenet output=out": "wavenet: not a dataset",
     "train kind=wavenet dataset=future-dataset output=out": "future-dataset: a dataset of format 2.0, written by",

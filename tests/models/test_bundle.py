@@ -14,6 +14,7 @@ from gmn.datasets.labels import GEMS
 from gmn.errors import InputError
 from gmn.models.bundle import Bundle, count_parameters, load_bundle, save_bundle
 from gmn.models.conditioning import Conditions
+from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.resnet import ResNet, ResNetConfig
 from gmn.models.wavenet import WaveNet, WaveNetConfig
 from gmn.storage import Folder
@@ -38,6 +39,12 @@ def generator() -> Bundle:
     return Bundle(WaveNet(config, CONDITIONS.size), RATE, CONDITIONS, facts={"test": {"bits": 5.0}})
 
 
+def lstm() -> Bundle:
+    torch.manual_seed(1)
+    config = LSTMConfig(frame_size=3, hidden_size=5, embedding_size=2, head_size=4)
+    return Bundle(LSTM(config, CONDITIONS.size), RATE, CONDITIONS)
+
+
 def classifier(head: str = "genre") -> Bundle:
     torch.manual_seed(2)
     labels = CONDITIONS.genres if head == "genre" else GEMS
@@ -49,6 +56,7 @@ def classifier(head: str = "genre") -> Bundle:
 
 INPUTS: dict[str, tuple[torch.Tensor, ...]] = {
     "generator": (torch.arange(40)[None] * 6 % 256, torch.ones(1, CONDITIONS.size)),
+    "lstm": (torch.arange(40)[None] * 6 % 256, torch.ones(1, CONDITIONS.size)),
     "classifier": (torch.linspace(-1, 1, 3000)[None] ** 3,),
 }
 
@@ -70,7 +78,7 @@ def refusal(uri: str, kind: str | None = None) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("make", [generator, classifier])
+@pytest.mark.parametrize("make", [generator, lstm, classifier])
 def test_a_new_process_computes_the_same_logits(tmp_path: Path, make: Any) -> None:
     bundle, given = make(), INPUTS[make.__name__]
     save_bundle(Folder(tmp_path / "bundle"), bundle, "")
@@ -147,12 +155,12 @@ def test_the_wrong_kind_is_refused(tmp_path: Path, kind: str, found: str) -> Non
 
 
 def test_a_newer_bundle_is_refused(saved: str) -> None:
-    change_root(saved, version="1.1")
-    assert "written by a newer gmn; this one reads up to 1.0" in refusal(saved)
+    change_root(saved, version="1.2")
+    assert "written by a newer gmn; this one reads up to 1.1" in refusal(saved)
 
 
 def test_an_older_minor_is_not_newer(saved: str) -> None:
-    change_root(saved, gmn_version="9.9.9")
+    change_root(saved, version="1.0", gmn_version="9.9.9")
     assert load_bundle(saved).facts["gmn_version"] == "9.9.9"
 
 

@@ -10,9 +10,11 @@ from mlflow.tracking import MlflowClient
 from gmn import runtime
 from gmn.datasets.dataset import Dataset
 from gmn.errors import InputError
+from gmn.generation.library import GenerateConfig, generate_library
 from gmn.models.bundle import load_bundle
+from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.wavenet import WaveNetConfig
-from gmn.training.job import TrainWaveNet, make_task, train
+from gmn.training.job import TrainLSTM, TrainWaveNet, make_task, train
 from gmn.training.loop import Fit, FitSettings
 
 FIT = FitSettings(steps=6, batch_size=2, warmup_steps=2, evaluate_every=3, precision="float32")
@@ -113,6 +115,35 @@ def test_a_training_end_to_end(dataset: Dataset, tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(runtime, "connect", None)
         assert train(config) == summary
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray")
+def test_an_lstm_is_trained_and_generates(dataset: Dataset, tmp_path: Path) -> None:
+    config = TrainLSTM(
+        dataset=dataset.folder.uri,
+        output=str(tmp_path / "lstm"),
+        model=LSTMConfig(frame_size=4, hidden_size=8, embedding_size=4, head_size=8),
+        fit=FIT,
+        window_samples=200,
+        evaluation_windows=4,
+        workers={"cpus": 1},
+    )
+    summary = train(config)
+    loaded = load_bundle(config.output, "generator")
+    assert isinstance(loaded.model, LSTM)
+    assert loaded.model.config == config.model
+    assert summary.test["bits"] < 8.5
+    assert "# lstm: a generator of raw audio" in Path(config.output, "README.md").read_text()
+
+    # The weights are those of the fit without Ray.
+    fit = Fit(make_task(config, next(loaded.model.parameters()).device), config.fit, config.seed)
+    fit.run()
+    for key, value in loaded.model.state_dict().items():
+        assert value.equal(fit.average.state_dict()[key])
+
+    asked = GenerateConfig(model=config.output, output=str(tmp_path / "library"), clips=2, seconds=0.02, slots=2)
+    assert generate_library(asked).clips == 2
 
 
 def test_another_request_needs_another_output(
