@@ -124,6 +124,10 @@ class WaveNet(nn.Module):
         """The layers, bottom up."""
         return cast(list[Layer], list(self.layers))
 
+    def matrices(self) -> list[Tensor]:
+        """Return the weights that multiply what other layers gave."""
+        return [part.weight for layer in self.stack for part in (layer.taps, layer.residual, layer.skip)]
+
     def skip_weight(self) -> Tensor:
         """Return the skip matrices of all layers side by side, [S, layers * G]: one product gives the sum of skips."""
         return torch.cat([layer.skip.weight for layer in self.stack], dim=1)

@@ -80,6 +80,11 @@ class ClassifierTask:
         self._segments = self._by_class()
         self._fit_bands()
 
+    @property
+    def matrices(self) -> list[Tensor]:
+        """None: AdamW moves all."""
+        return []
+
     def loss(self, step: int, rank: int, world: int) -> Tensor:
         """Return the mean cross-entropy over this worker's crops of the step."""
         examples = [self._example(step, i) for i in range(rank, self.settings.fit.batch_size, world)]

@@ -85,6 +85,11 @@ class GeneratorTask:
         lengths = np.array([segment.n_samples for segment in self.readers["train"].segments], np.float64)
         self._odds = np.cumsum(lengths) / lengths.sum()
 
+    @property
+    def matrices(self) -> list[Tensor]:
+        """The WaveNet's weights between layers; of an LSTM none."""
+        return self.model.matrices() if isinstance(self.model, WaveNet) else []
+
     def loss(self, step: int, rank: int, world: int) -> Tensor:
         """Return the mean bits per sample over this worker's windows of the step."""
         examples = [self._example(step, i) for i in range(rank, self.settings.fit.batch_size, world)]

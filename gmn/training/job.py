@@ -41,10 +41,11 @@ Tick = Callable[[int, int, Mapping[str, float]], None]
 class Workers(Config):
     """The processes that train together."""
 
-    count: int = Field(1, ge=1)
-    """Number of processes; each takes an equal share of every batch."""
-    cpus: int | None = Field(None, ge=1)
-    """Cores, and torch threads, of each; none: an equal share of the cluster's, at most 8."""
+    count: int | None = Field(None, ge=1)
+    """Number of processes; each takes an equal share of every batch. None: as many as the cluster has room for and the
+    batch divides by, at most 8."""
+    cpus: int = Field(1, ge=1)
+    """Cores, and torch threads, of each. Several threads of one process wait for each other where a core is busy."""
 
 
 class TrainPaths(Config):
@@ -107,10 +108,12 @@ def check(config: Training, dataset: Dataset) -> None:
 
     Raises InputError where it has not.
     """
-    if config.fit.batch_size % config.workers.count:
+    if config.workers.count is not None and config.fit.batch_size % config.workers.count:
         raise InputError(
             f"fit.batch_size: {config.fit.batch_size} is not a multiple of workers.count={config.workers.count}"
         )
+    if config.fit.matrix_learning_rate is not None and config.kind != "wavenet":
+        raise InputError(f"fit.matrix_learning_rate: only a wavenet has matrices for it, a {config.kind} has none")
     if isinstance(config, TrainResNet):
         classifier.open_readers(dataset, config.head)
     else:
@@ -154,19 +157,18 @@ def _fit_on_ray(config: Training, output: Folder, tick: Tick) -> tuple[dict[str,
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    available = int(ray.cluster_resources().get("CPU", 1))
-    cpus = config.workers.cpus or max(1, min(8, available // config.workers.count))
-    if cpus * config.workers.count > available:
-        raise InputError(
-            f"workers: {config.workers.count} of {cpus} CPUs each are more than the cluster's {available} CPUs"
-        )
+    available, cpus = int(ray.cluster_resources().get("CPU", 1)), config.workers.cpus
+    room = max(1, min(8, available // cpus))
+    count = config.workers.count or max(n for n in range(1, room + 1) if config.fit.batch_size % n == 0)
+    if cpus * count > available:
+        raise InputError(f"workers: {count} of {cpus} CPUs each are more than the cluster's {available} CPUs")
     # A worker may run in another directory, where a relative path would mean something else.
     absolute = config.model_copy(update={"dataset": Folder(config.dataset).address})
     with runtime.listening(lambda message: tick(message[0], config.fit.steps, message[1])) as mailbox:
         result = TorchTrainer(
             _worker,
             train_loop_config={"config": absolute, "cpus": cpus, "mailbox": mailbox},
-            scaling_config=ScalingConfig(num_workers=config.workers.count, resources_per_worker={"CPU": cpus}),
+            scaling_config=ScalingConfig(num_workers=count, resources_per_worker={"CPU": cpus}),
             run_config=RunConfig(
                 name=STATE,
                 storage_path=output.address,

@@ -7,7 +7,7 @@ one would have taken, and the position in the data is the number of the step.
 import contextlib
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -32,6 +32,8 @@ class FitSettings(Config):
     """Examples in a step, over all workers."""
     learning_rate: float = Field(2e-3, gt=0)
     """Peak of the schedule: linear warm-up, then a cosine to zero."""
+    matrix_learning_rate: float | None = Field(None, gt=0)
+    """Peak for a generator's matrices between its layers, which Muon then moves; none: AdamW moves all."""
     warmup_steps: int = Field(50, ge=0)
     """Steps of linear warm-up."""
     weight_decay: float = Field(0.0, ge=0)
@@ -53,6 +55,10 @@ class Task(Protocol):
     def model(self) -> nn.Module:
         """The network whose weights are fitted."""
 
+    @property
+    def matrices(self) -> Sequence[Tensor]:
+        """Those of its weights that Muon may move."""
+
     def loss(self, step: int, rank: int, world: int) -> Tensor:
         """Return the mean loss over this worker's share of the step's batch."""
 
@@ -72,12 +78,12 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     return False
 
 
-def learning_rate(step: int, settings: FitSettings) -> float:
+def learning_rate(step: int, settings: FitSettings, peak: float) -> float:
     """Return the learning rate of a step: linear warm-up to the peak, then a cosine to zero."""
     if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
+        return peak * (step + 1) / settings.warmup_steps
     share = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+    return peak * 0.5 * (1 + math.cos(math.pi * share))
 
 
 class Fit:
@@ -87,9 +93,7 @@ class Fit:
         self.task, self.settings, self.seed = task, settings, seed
         self.rank, self.world = rank, world
         self.average = copy.deepcopy(task.model).eval()
-        self.optimizer = torch.optim.AdamW(
-            task.model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
-        )
+        self.optimizers = _optimizers(task, settings)
         self.device = next(task.model.parameters()).device
         self.bf16 = use_bf16(settings.precision, self.device)
         self.step = 0
@@ -125,7 +129,7 @@ class Fit:
         return {
             "model": self.task.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer, _ in self.optimizers],
             "step": self.step,
             "history": self.history,
         }
@@ -134,21 +138,24 @@ class Fit:
         """Go on from a state."""
         self.task.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for (optimizer, _), kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.step, self.history = state["step"], state["history"]
 
     def _take_step(self) -> Tensor:
         torch.manual_seed((self.seed * 1_000_003 + self.step) * 1009 + self.rank)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.settings)
+        for optimizer, peak in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self.step, self.settings, peak)
         self.task.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             loss = self.task.loss(self.step, self.rank, self.world)
-        self.optimizer.zero_grad()
+        self.task.model.zero_grad()
         loss.backward()
         self._average_gradients()
         nn.utils.clip_grad_norm_(self.task.model.parameters(), self.settings.clip_norm)
-        self.optimizer.step()
+        for optimizer, _ in self.optimizers:
+            optimizer.step()
         self._average_weights()
         return loss.detach()
 
@@ -170,3 +177,20 @@ class Fit:
         torch._foreach_lerp_(list(self.average.parameters()), list(self.task.model.parameters()), weight)
         for mean, value in zip(self.average.buffers(), self.task.model.buffers(), strict=True):
             mean.copy_(value)
+
+
+def _optimizers(task: Task, settings: FitSettings) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Return the optimizers, each with the peak of its learning rate.
+
+    Muon (Jordan et al. 2024) moves a matrix along the orthogonal matrix nearest to its momentum, so that all its
+    directions learn at one pace.
+    """
+    matrices = list(task.matrices) if settings.matrix_learning_rate is not None else []
+    of_muon = {id(parameter) for parameter in matrices}
+    rest = [parameter for parameter in task.model.parameters() if id(parameter) not in of_muon]
+    adamw = torch.optim.AdamW(rest, settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay)
+    optimizers: list[tuple[torch.optim.Optimizer, float]] = [(adamw, settings.learning_rate)]
+    if settings.matrix_learning_rate is not None:
+        rate = settings.matrix_learning_rate
+        optimizers.append((torch.optim.Muon(matrices, rate, weight_decay=settings.weight_decay), rate))
+    return optimizers

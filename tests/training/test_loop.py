@@ -29,6 +29,10 @@ class Toy:
         self.model = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.evaluated: list[str] = []
 
+    @property
+    def matrices(self) -> list[nn.Parameter]:
+        return [self.model[0].weight]
+
     def loss(self, step: int, rank: int, world: int) -> Tensor:
         rows = [np.random.default_rng([step, item]).random(3, np.float32) for item in range(rank, 4, world)]
         x = torch.from_numpy(np.stack(rows))
@@ -50,8 +54,8 @@ def copied(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_learning_rate_warms_up_and_then_falls_as_a_cosine_to_zero() -> None:
-    settings = FitSettings(steps=110, warmup_steps=10, learning_rate=2.0)
-    rates = [learning_rate(step, settings) for step in range(111)]
+    settings = FitSettings(steps=110, warmup_steps=10)
+    rates = [learning_rate(step, settings, 2.0) for step in range(111)]
     assert rates[:10] == pytest.approx([0.2 * (i + 1) for i in range(10)])
     assert rates[10] == 2.0
     assert rates[60] == pytest.approx(1.0)
@@ -61,15 +65,29 @@ def test_the_learning_rate_warms_up_and_then_falls_as_a_cosine_to_zero() -> None
 
 
 def test_a_warm_up_longer_than_the_training_and_none_at_all() -> None:
-    assert learning_rate(4, FitSettings(steps=5, warmup_steps=100, learning_rate=1.0)) == 0.05
-    assert learning_rate(0, FitSettings(steps=5, warmup_steps=0, learning_rate=1.0)) == 1.0
+    assert learning_rate(4, FitSettings(steps=5, warmup_steps=100), 1.0) == 0.05
+    assert learning_rate(0, FitSettings(steps=5, warmup_steps=0), 1.0) == 1.0
 
 
 def test_the_optimizer_follows_the_schedule() -> None:
-    fit = Fit(Toy(), SETTINGS, seed=0)
-    seen: list[float] = []
-    fit.run(tick=lambda step: seen.append(fit.optimizer.param_groups[0]["lr"]))
-    assert seen == [learning_rate(step, SETTINGS) for step in range(12)]
+    fit = Fit(Toy(), SETTINGS.model_copy(update={"matrix_learning_rate": 0.5}), seed=0)
+    seen: list[list[float]] = []
+    fit.run(tick=lambda step: seen.append([optimizer.param_groups[0]["lr"] for optimizer, _ in fit.optimizers]))
+    assert seen == [[learning_rate(step, SETTINGS, peak) for peak in (0.01, 0.5)] for step in range(12)]
+
+
+def test_muon_moves_the_matrices_and_adamw_the_rest() -> None:
+    """Both leave what the other moves alone; Muon's step has all its singular values near the learning rate."""
+    task = Toy()
+    before = [parameter.detach().clone() for parameter in task.model.parameters()]
+    settings = SETTINGS.model_copy(update={"matrix_learning_rate": 0.5, "steps": 1, "warmup_steps": 0})
+    fit = Fit(task, settings, seed=0)
+    fit.run()
+    steps = [(new - old).detach() for new, old in zip(task.model.parameters(), before, strict=True)]
+    assert all(step.abs().max() <= 0.0101 for step in steps[1:])
+    singular = torch.linalg.svdvals(steps[0]) / math.sqrt(8 / 3)
+    assert (singular > 0.3 * 0.5).all()
+    assert (singular < 1.3 * 0.5).all()
 
 
 def test_the_running_average_is_young_at_first_and_copies_buffers() -> None:
