@@ -59,7 +59,7 @@ def _figures(findings: Findings) -> list[Figure]:
         Figure(
             "Healthy clips",
             f"{healthy} of {numbers['clips']}",
-            "not silent, constant, clipped or noise",
+            "not silent, stuck, clipped or noise",
             "good" if healthy == numbers["clips"] else "warn",
         ),
     ]

@@ -83,6 +83,8 @@ class Generated:
     """Mu-law codes [T], without the prime."""
     bits_per_sample: float
     """Mean of -log2 p of the drawn codes under the conditional model as it is: temperature 1, no guidance."""
+    bits_by_quarter: tuple[float, ...]
+    """The same of each quarter of the clip."""
 
 
 def find_backend(kind: str, backend: str, precision: str) -> Callable[[Any, Tensor], Stepper]:
@@ -126,7 +128,7 @@ def generate(
     stepper = new_stepper(model.to(device), torch.from_numpy(conditions).to(device))
     generators = [uniforms(stream.seed, stream.index, stream.attempt) for stream in streams]
     drawn = torch.empty(n_samples, slots, dtype=torch.uint8, device=device)
-    nats = torch.zeros(slots, dtype=torch.float64, device=device)
+    nats = torch.zeros(4, slots, dtype=torch.float64, device=device)
     logits = stepper.prime(torch.from_numpy(prime).to(device, torch.int64).expand(rows, -1))
     if not logits.isfinite().all():
         raise InputError(
@@ -142,10 +144,12 @@ def generate(
             guided = guide(own, logits[slots:], sampling.guidance) if sampling.guided else own
             codes = draw(guided, numbers, sampling)
             drawn[at] = codes
-            nats -= own.log_softmax(-1).gather(-1, codes[:, None])[:, 0]
+            nats[4 * at // n_samples] -= own.log_softmax(-1).gather(-1, codes[:, None])[:, 0]
             if at + 1 < n_samples:
                 logits = stepper.step(codes.repeat(2) if sampling.guided else codes)
         progress(count * len(streams))
-    bits = (nats / n_samples / np.log(2)).tolist()
+    lengths = torch.bincount(4 * torch.arange(n_samples) // n_samples, minlength=4).clamp(min=1)[:, None]
+    by_quarter = (nats.cpu() / lengths / np.log(2)).T.tolist()
+    bits = (nats.sum(0) / n_samples / np.log(2)).tolist()
     clips = drawn.T.cpu().contiguous().numpy()
-    return [Generated(clips[place], bits[place]) for place in places]
+    return [Generated(clips[place], bits[place], tuple(by_quarter[place])) for place in places]

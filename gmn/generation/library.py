@@ -195,7 +195,7 @@ def _write_clip(
         "clip_id": clip_id,
         "path": path,
         "bits_per_sample": clip.bits_per_sample,
-        "health": check_health(waveform, bundle.sample_rate).status.value,
+        "health": check_health(waveform, bundle.sample_rate, clip.bits_by_quarter).status.value,
         "digest": digest(audio),
     }
 

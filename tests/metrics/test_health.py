@@ -108,3 +108,19 @@ def test_flatness_does_not_depend_on_level_or_length() -> None:
 def test_what_is_no_clip_is_refused(bad: np.ndarray) -> None:
     with pytest.raises(InputError, match="a clip is"):
         check_health(bad, RATE)
+
+
+def test_a_likelihood_that_drifts_off_to_noise_is_a_runaway() -> None:
+    """Loud chords that end in noise below the flatness of a whole clip; the generator's bits tell it."""
+    x = chords()
+    x[-T.size // 4 :] += 0.03 * NOISE[-T.size // 4 :]
+    assert check_health(x, RATE, [4.5, 4.6, 4.8, 6.9]).status == Status.RUNAWAY
+    assert check_health(x, RATE, [4.5, 4.6, 4.8, 6.4]).status == Status.OK
+    assert check_health(x, RATE, [6.2, 6.3, 6.4, 6.6]).status == Status.OK  # as loud and rough as it began
+    assert check_health(x, RATE).status == Status.OK
+
+
+@pytest.mark.parametrize("mean", [0.12, -0.3])
+def test_sound_beside_zero_is_offset(mean: float) -> None:
+    assert check_health(0.5 * chords() + mean, RATE).status == Status.OFFSET
+    assert check_health(0.5 * chords() + 0.05, RATE).status == Status.OK
