@@ -46,7 +46,7 @@ def its_dataset(call: Any, folder: Path, music: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def wavenet(call: Any, folder: Path, its_dataset: Path) -> Path:
-    given = ["kind=wavenet", f"dataset={its_dataset}", f"output={folder}/wavenet", "workers.cpus=1"]
+    given = ["kind=wavenet", f"dataset={its_dataset}", f"output={folder}/wavenet", "workers.count=1"]
     ended = call(train.main, *given, *WAVENET)
     assert ended.code == 0, ended.err
     assert "bits per sample" in ended.out
@@ -55,7 +55,7 @@ def wavenet(call: Any, folder: Path, its_dataset: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def resnet(call: Any, folder: Path, its_dataset: Path) -> Path:
-    given = ["kind=resnet", f"dataset={its_dataset}", f"output={folder}/resnet-genre", "workers.cpus=1"]
+    given = ["kind=resnet", f"dataset={its_dataset}", f"output={folder}/resnet-genre", "workers.count=1"]
     ended = call(train.main, *given, *RESNET)
     assert ended.code == 0, ended.err
     assert "accuracy" in ended.out

@@ -26,7 +26,7 @@ def wavenet(dataset: Dataset, output: Path, **changes: Any) -> TrainWaveNet:
         "fit": FIT,
         "window_samples": 200,
         "evaluation_windows": 4,
-        "workers": {"cpus": 1},
+        "workers": {"count": 1},
     }
     return TrainWaveNet(dataset=dataset.folder.uri, output=str(output), **settings | changes)
 
@@ -127,7 +127,7 @@ def test_an_lstm_is_trained_and_generates(dataset: Dataset, tmp_path: Path) -> N
         fit=FIT,
         window_samples=200,
         evaluation_windows=4,
-        workers={"cpus": 1},
+        workers={"count": 1},
     )
     summary = train(config)
     loaded = load_bundle(config.output, "generator")
