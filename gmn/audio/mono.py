@@ -19,6 +19,7 @@ CANCEL_DB = 40
 
 _LOUDEST = 1e6
 """Louder samples, 120 dB above full scale, count as this, so that the resampler does not overflow."""
+_LARGEST = 32767 / 32768
 _QUIET = 10 ** (-CANCEL_DB / 10)
 _FIRST_ROOM = 1 << 26
 
@@ -31,10 +32,9 @@ def to_pcm16(waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     >>> to_pcm16(np.array([-2.0, -0.5, 0.0, 1.0], np.float32))
     array([-32768, -16384,      0,  32767], dtype=int16)
     """
-    scaled = np.clip(waveform, -1, 1, dtype=np.float32)
+    scaled = np.clip(waveform, -1, _LARGEST, dtype=np.float32)
     scaled *= 32768
     np.rint(scaled, out=scaled)
-    np.minimum(scaled, 32767, out=scaled)
     return scaled.astype(np.int16)
 
 
@@ -67,16 +67,13 @@ class MonoPcm:
         self.frames += size
         if self.frames > self._max_frames:
             raise DecodeError(Rejection.TOO_LONG, f"longer than {MAX_SECONDS / 3600:g} hours: cut it into tracks")
-        if self._mix.size < size:
-            self._mix = np.empty(size, np.float32)
-        mix = self._mix[:size]
         with np.errstate(over="ignore", invalid="ignore"):
-            np.matmul(block, self._weights, out=mix)
+            mix = self._mixed(block)
             power = float(np.dot(mix, mix))
         if not power < _LOUDEST**2:  # NaN as well
             if not np.isfinite(mix).all():
                 raise DecodeError(Rejection.NON_FINITE, "some samples are NaN or infinite")
-            np.clip(mix, -_LOUDEST, _LOUDEST, out=mix)
+            mix = np.clip(mix, -_LOUDEST, _LOUDEST)
         self._mix_power += power
         # Of sound within full scale, only a quiet mix can lie that far below its channels.
         quiet = power < _QUIET * size and len(self._weights) > 1
@@ -100,6 +97,14 @@ class MonoPcm:
             raise DecodeError(Rejection.TOO_SHORT, "no sample is left at this sample rate")
         self._pcm.resize(self._filled, refcheck=False)
         return self._pcm
+
+    def _mixed(self, block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the mean of the channels, `[T]`, valid until the next block."""
+        if len(self._weights) == 1:
+            return block[:, 0]  # a product with a 1 x 1 matrix costs a tenth of decoding
+        if self._mix.size < len(block):
+            self._mix = np.empty(len(block), np.float32)
+        return np.matmul(block, self._weights, out=self._mix[: len(block)])
 
     def _resample(self, mix: npt.NDArray[np.float32], last: bool) -> None:
         pcm = to_pcm16(mix if self._resampler is None else self._resampler.resample_chunk(mix, last=last))

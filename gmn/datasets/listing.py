@@ -5,7 +5,8 @@
 The driver holds one chunk's files at a time, and of a chunk that is done with, only where it lies.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -55,26 +56,20 @@ def write_listing(
 
     `key` is what the parts depend on beside the files: a chunk's name is made of both, so that a rerun knows it.
     """
-    part = 0
-    chunks: list[tuple[Chunk, pa.Table]] = []
-    for found in _cut(source, labeller, known):
-        rows = [_row(file, labeller, known.get(file.path)) for file in found]
-        stem = f"part-{digest_json([rows, key])[:16]}"
-        chunks.append((Chunk(_name(part), len(chunks), stem, len(rows)), pa.Table.from_pylist(rows, LISTING)))
-        if len(chunks) == CHUNKS_A_PART:
-            yield from _write(output, chunks)
-            chunks, part = [], part + 1
-    yield from _write(output, chunks)
+    cut = ([_row(file, labeller, known.get(file.path)) for file in found] for found in _cut(source, labeller, known))
+    for part in itertools.count():
+        first = next(cut, None)
+        if first is None:
+            return
+        # The walk goes on while a part is written; that part's chunks count once it is whole.
+        chunks = itertools.chain([first], itertools.islice(cut, CHUNKS_A_PART - 1))
+        yield from _write(output, f"listing/part-{part:05d}.parquet", chunks, key)
 
 
 def read_chunk(output: Folder, chunk: Chunk) -> list[dict[str, Any]]:
     """Read a chunk's rows."""
     rows: list[dict[str, Any]] = output.open_parquet(chunk.listing).read_row_group(chunk.row_group).to_pylist()
     return rows
-
-
-def _name(part: int) -> str:
-    return f"listing/part-{part:05d}.parquet"
 
 
 def _cut(source: str, labeller: Labeller, known: dict[str, Known]) -> Iterator[list[Found]]:
@@ -103,10 +98,11 @@ def _row(found: Found, labeller: Labeller, seen: Known | None) -> dict[str, Any]
     return asdict(found) | {"known": seen.part if seen else None} | asdict(labeller(found.path))
 
 
-def _write(output: Folder, chunks: list[tuple[Chunk, pa.Table]]) -> Iterator[Chunk]:
-    if chunks:
-        with output.writing(chunks[0][0].listing) as stream, pq.ParquetWriter(stream, LISTING) as writer:
-            for _, table in chunks:
-                writer.write_table(table, row_group_size=table.num_rows)
-    for chunk, _ in chunks:
-        yield chunk
+def _write(output: Folder, name: str, chunks: Iterable[list[dict[str, Any]]], key: object) -> list[Chunk]:
+    """Write one part of the listing, a row group a chunk, as the walk finds them."""
+    written = []
+    with output.writing(name) as stream, pq.ParquetWriter(stream, LISTING) as writer:
+        for row_group, rows in enumerate(chunks):
+            writer.write_table(pa.Table.from_pylist(rows, LISTING), row_group_size=len(rows))
+            written.append(Chunk(name, row_group, f"part-{digest_json([rows, key])[:16]}", len(rows)))
+    return written
