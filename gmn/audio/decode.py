@@ -17,7 +17,7 @@ import numpy.typing as npt
 import soundfile
 
 from gmn.audio.announced import missing_share
-from gmn.audio.decoders import SoundStream, miniaudio_blocks
+from gmn.audio.decoders import SoundStream, miniaudio_blocks, near
 from gmn.audio.level import rms_dbfs
 from gmn.audio.mono import MonoPcm, to_pcm16
 from gmn.audio.mpeg import MpegCount, count_frames, skip_tags
@@ -183,7 +183,7 @@ def _decode_mpeg(window: Window, count: MpegCount, sample_rate: int) -> Decoded:
     rate, channels, codec = count.sample_rate, count.channels, "MP3/MPEG_LAYER_III"
     # Without its tags: libmpg123 takes its time over huge ones, complains of odd ones, and gives up between two.
     part = window.part(count.header, count.end)
-    with quiet_stderr(), contextlib.suppress(soundfile.LibsndfileError), SoundStream(part.buffered()) as stream:
+    with quiet_stderr(), contextlib.suppress(soundfile.LibsndfileError), SoundStream(near(part)) as stream:
         channels, codec = stream.channels, f"{stream.format}/{stream.subtype}"
         if stream.frames >= least:
             mono = MonoPcm(rate, channels, sample_rate, stream.frames)

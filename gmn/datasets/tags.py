@@ -86,8 +86,11 @@ def _id3(file: BinaryIO) -> Iterable[str]:
 
 
 def _flac(file: BinaryIO) -> Iterable[str]:
-    file.seek(skip_tags(file))
-    if file.read(4) != b"fLaC":
+    mark = file.read(4)
+    if mark[:3] == b"ID3":
+        file.seek(skip_tags(file))
+        mark = file.read(4)
+    if mark != b"fLaC":
         return ()
     while len(head := file.read(4)) == 4:
         size = int.from_bytes(head[1:], "big")
@@ -100,15 +103,19 @@ def _flac(file: BinaryIO) -> Iterable[str]:
 
 
 def _ogg(file: BinaryIO) -> Iterable[str]:
-    start = file.read(TAG_BYTES)
-    if not start.startswith(b"OggS"):
+    start = file.read(4)
+    if start != b"OggS":
         return ()
+    start += file.read(TAG_BYTES)
     kind = OggOpus if b"OpusHead" in start[:100] else OggVorbis
     return _named(kind(io.BytesIO(start)))
 
 
 def _ape(file: BinaryIO) -> Iterable[str]:
-    return _named({key.lower(): list(value) for key, value in APEv2(io.BytesIO(_tail(file, _TAIL_BYTES))).items()})
+    tail = _tail(file, _TAIL_BYTES)
+    if b"APETAGEX" not in tail:
+        return ()
+    return _named({key.lower(): list(value) for key, value in APEv2(io.BytesIO(tail)).items()})
 
 
 def _id3v1(file: BinaryIO) -> Iterable[str]:
@@ -117,8 +124,11 @@ def _id3v1(file: BinaryIO) -> Iterable[str]:
 
 
 def _libsndfile(file: BinaryIO) -> Iterable[str]:
-    if file.read(4) not in (b"RIFF", b"FORM"):
+    form = file.read(12)[:4]
+    if form not in (b"RIFF", b"FORM"):
         return ()
+    if not (_find_chunk(file, b"list", "little") if form == b"RIFF" else _find_chunk(file, b"auth", "big")):
+        return ()  # opening it costs as much as decoding a second of sound
     with Window(file).buffered() as window, soundfile.SoundFile(window) as sound:
         return (sound.artist,)
 
