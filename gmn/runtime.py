@@ -4,10 +4,11 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
@@ -180,12 +181,42 @@ def listening(hear: Callable[[Any], None]) -> Iterator[Any]:
         ray.kill(mailbox)
 
 
+def results(tasks: Iterable[Any]) -> Iterator[Any]:
+    """Yield what Ray tasks return, as they are done.
+
+    Where one fails, or no more are wanted, the rest are stopped and waited for, so that nothing of them comes later.
+    """
+    import ray
+
+    pending = list(tasks)
+    try:
+        while pending:
+            (done,), pending = ray.wait(pending)
+            yield ray.get(done)
+    finally:
+        for task in pending:
+            ray.cancel(task)
+        for task in pending:
+            with contextlib.suppress(ray.exceptions.RayError, InputError):
+                ray.get(task)
+
+
 class _LogFile(logging.FileHandler):
     """A log that appears, with its folder, at the first record: a job that is refused leaves nothing behind."""
 
     def _open(self) -> TextIOWrapper:
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
         return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Say nothing of a log that is cut short by a full disk: the job itself ends by saying that it is full."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, even where what is left cannot be written."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 def keep_log(file: Path) -> None:

@@ -91,14 +91,6 @@ class RayHere:
     def remote(**_: object) -> Callable[[Callable[..., Any]], SimpleNamespace]:
         return lambda task: SimpleNamespace(remote=lambda *given: lambda: task(*given))
 
-    @staticmethod
-    def wait(pending: list[Callable[[], Any]]) -> tuple[list[Callable[[], Any]], list[Callable[[], Any]]]:
-        return pending[:1], pending[1:]
-
-    @staticmethod
-    def get(ready: list[Callable[[], Any]]) -> list[Any]:
-        return [task() for task in ready]
-
 
 @pytest.fixture
 def ray_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +103,7 @@ def ray_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", RayHere())
     monkeypatch.setattr(runtime, "connect", lambda: None)
     monkeypatch.setattr(runtime, "listening", listening)
+    monkeypatch.setattr(runtime, "results", lambda tasks: (task() for task in tasks))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ sys.stdin.read()
 
 JOIN = """
 import sys
+import time
 from gmn import runtime
 from gmn.errors import InputError
 try:
@@ -142,6 +144,35 @@ def test_what_workers_say_is_heard() -> None:
     with runtime.listening(heard.append) as mailbox:
         ray.get([mailbox.put.remote(i) for i in range(3)])
     assert heard == [0, 1, 2]
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(150)
+@pytest.mark.usefixtures("ray")
+def test_where_a_task_fails_the_others_are_stopped_and_waited_for(tmp_path: Path) -> None:
+    """The error of a second task once reached the log after its job had ended, and opened that log anew."""
+    import ray
+
+    @ray.remote(num_cpus=0, max_retries=0)
+    def task(name: str) -> str:
+        if name == "bad":
+            raise InputError("the first error")
+        for _ in range(600):
+            time.sleep(0.1)
+        (tmp_path / name).touch()
+        return name
+
+    with pytest.raises(InputError, match="the first error"):
+        list(runtime.results([task.remote("bad"), task.remote("slow")]))
+    assert not list(tmp_path.iterdir())
+    assert list(runtime.results([])) == []
+
+
+@pytest.mark.usefixtures("_log")
+def test_a_log_on_a_full_disk_is_cut_short_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    runtime.keep_log(Path("/dev/full"))
+    logging.getLogger("gmn").warning("no room for this")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.fixture

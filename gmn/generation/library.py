@@ -114,10 +114,8 @@ def _run_parts(
             with writable(config.output):
                 return generate_part(absolute, part, asked, prime, lambda samples: mailbox.put.remote(samples))
 
-        pending = [task.remote(part) for part in todo]
-        while pending:
-            ready, pending = ray.wait(pending)
-            ray.get(ready)
+        for _ in runtime.results(task.remote(part) for part in todo):
+            pass
 
 
 def generate_part(

@@ -190,10 +190,8 @@ def _run_chunks(
         with writable(output.uri):
             return label_chunk(absolute, output.address, chunk, name)
 
-    pending = [task.remote(chunk, name) for chunk, name in todo]
-    while pending:
-        ready, pending = ray.wait(pending)
-        n_done += sum(ray.get(ready))
+    for count in runtime.results(task.remote(chunk, name) for chunk, name in todo):
+        n_done += count
         progress(n_done, total)
 
 
