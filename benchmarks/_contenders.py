@@ -116,14 +116,14 @@ def start_hugging_face() -> None:
 
 
 def hugging_face(files: list[str], output: str) -> None:
-    """Decode by the Audio feature, map to 16 bits, save."""
+    """Decode by the Audio feature, map to 16 bits with a process for each core, save."""
     from datasets import Audio, Dataset
 
     def stored(row: dict[str, Any]) -> dict[str, Any]:
         return {"pcm": to_pcm16(row["audio"]["array"].astype(np.float32)).tobytes()}
 
     listed = Dataset.from_dict({"audio": files, "path": files}).cast_column("audio", Audio(RATE))
-    listed.map(stored, remove_columns="audio").save_to_disk(output)
+    listed.map(stored, remove_columns="audio", num_proc=os.cpu_count()).save_to_disk(output)
 
 
 def leave() -> None:

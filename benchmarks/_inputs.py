@@ -2,7 +2,7 @@
 
 import shutil
 from concurrent.futures import ProcessPoolExecutor
-from itertools import count, islice, repeat
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -36,15 +36,15 @@ def make_wavs(mp3s: list[Path], folder: Path) -> list[Path]:
     if len(found := sorted(folder.rglob("*.wav"))) == WAVS:
         return found
     shutil.rmtree(folder, ignore_errors=True)
-    seconds = (
-        (path.parent.name, second)
-        for turn in count()
-        for path in mp3s
-        for second in _retuned(path, turn, WAV_RATE)[: MP3_SECONDS // 2 * WAV_RATE].reshape(-1, WAV_RATE)
-    )
-    for i, (genre, second) in enumerate(islice(seconds, WAVS)):
-        (folder / genre).mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / genre / f"{i:05d}.wav", second, WAV_RATE)
+    each = WAVS // len(mp3s)
+    half = MP3_SECONDS // 2 * WAV_RATE  # as much as is left of a recording seven semitones higher
+    for path in mp3s:
+        waveform = read_waveform(path, WAV_RATE)
+        seconds = np.concatenate([_retuned(waveform, turn, WAV_RATE)[:half] for turn in range(8)]).reshape(-1, WAV_RATE)
+        target = folder / path.parent.name
+        target.mkdir(parents=True, exist_ok=True)
+        for i, second in enumerate(seconds[:each]):
+            soundfile.write(target / f"{path.stem}-{i:02d}.wav", second, WAV_RATE)
     return sorted(folder.rglob("*.wav"))
 
 
@@ -59,7 +59,7 @@ def make_names(folder: Path, n_files: int) -> None:
 
 def _make_mp3(files: list[Path], folder: Path, i: int) -> None:
     turn, k = divmod(i, len(files))
-    left = np.resize(_retuned(files[k], turn, MP3_RATE), MP3_SECONDS * MP3_RATE)
+    left = np.resize(_retuned(read_waveform(files[k], MP3_RATE), turn, MP3_RATE), MP3_SECONDS * MP3_RATE)
     stereo = np.stack([left, np.roll(left, MP3_RATE // 100)], axis=1)
     target = folder / files[k].parent.name / f"{i:03d}.mp3"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +67,6 @@ def _make_mp3(files: list[Path], folder: Path, i: int) -> None:
     soundfile.write(target, stereo, MP3_RATE, **options)
 
 
-def _retuned(file: Path, semitones: int, rate: int) -> npt.NDArray[np.float32]:
+def _retuned(waveform: npt.NDArray[np.float32], semitones: int, rate: int) -> npt.NDArray[np.float32]:
     """Return a recording so many semitones higher and faster: another one, as fingerprints hear it."""
-    return soxr.resample(read_waveform(file, rate), rate * 2 ** (semitones / 12), rate)
+    return soxr.resample(waveform, rate * 2 ** (semitones / 12), rate)

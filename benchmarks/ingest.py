@@ -5,6 +5,7 @@ Contenders take turns and stay warm: the first round does not count.
 """
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -40,7 +41,7 @@ class IngestBench(Config):
     only: tuple[Literal["mp3", "wav", "others", "memory", "epoch", "window"], ...] = SECTIONS
     """Sections to run; only a run of all of them is kept as a result."""
     rounds: int = Field(5, ge=1)
-    """Rounds that count; the slow alternatives get three at most."""
+    """Rounds that count; the wav files get two at most, the alternatives three."""
 
 
 def main() -> int:
@@ -53,17 +54,22 @@ def measure(config: IngestBench) -> str:
     scratch = Path(config.scratch).absolute()
     scratch.mkdir(parents=True, exist_ok=True)
     mp3s = make_mp3s(Path(config.audio), scratch / "mp3")
-    figures: dict[str, object] = {"unit": "CPU-seconds, of the contender and all that it starts", "rate": ways.RATE}
+    figures: dict[str, object] = {
+        "unit": "CPU-seconds, of a contender and all that it starts",
+        "sample_rate": ways.RATE,
+        "load before the start": os.getloadavg()[0],
+    }
+    sections: dict[str, Callable[[], dict[str, object]]] = {
+        "mp3": lambda: against_floor(mp3s, scratch, 8, config.rounds),
+        "wav": lambda: against_floor(make_wavs(mp3s, scratch / "wav"), scratch, 16, min(2, config.rounds)),
+        "others": lambda: against_others(mp3s, scratch, min(3, config.rounds)),
+        "memory": lambda: memory(scratch),
+        "epoch": lambda: readback.epoch(dataset(mp3s, scratch), config.rounds),
+        "window": lambda: readback.windows(dataset(mp3s, scratch), config.rounds, scratch),
+    }
     for section in config.only:
         started = time.monotonic()
-        figures[section] = {
-            "mp3": lambda: against_floor(mp3s, scratch, parts=8, rounds=config.rounds),
-            "wav": lambda: against_floor(make_wavs(mp3s, scratch / "wav"), scratch, parts=16, rounds=config.rounds),
-            "others": lambda: against_others(mp3s, scratch, min(3, config.rounds)),
-            "memory": lambda: memory(scratch),
-            "epoch": lambda: readback.epoch(dataset(mp3s, scratch), config.rounds),
-            "window": lambda: readback.windows(dataset(mp3s, scratch), config.rounds, scratch),
-        }[section]()
+        figures[section] = sections[section]()
         print(f"{section}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     if config.only == SECTIONS:
         publish("ingest", figures)

@@ -1,15 +1,19 @@
 """The rules of docs/audio-rules.md for mp3: an independent count of its frames, and what follows from it."""
 
+import dataclasses
 import functools
 import io
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
 
+from gmn.audio import decoders
 from gmn.audio.decode import Rejection, read_mono
 from gmn.audio.mpeg import MpegCount, count_frames
+from gmn.audio.window import Window
 from tests.audio.test_decode import RATE, encoded, reason_of, sound
 
 ID3 = b"ID3\x03\0\0" + bytes([0, 0, 8, 0]) + bytes(1024)
@@ -162,6 +166,22 @@ def test_one_frame_is_a_short_track() -> None:
     first = count_of(content[:1200]).end
     assert count_of(content[:first]).samples == 1152
     assert read_mono(io.BytesIO(content[:first]), RATE).pcm.size == 1152
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_small_mp3_is_decoded_as_a_large_one(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small one goes through memory; no descriptor stays open, even where libsndfile refuses the content."""
+    descriptors = Path("/dev/fd")
+    before = len(list(descriptors.iterdir()))
+    content = ID3 + mp3(channels=channels) + bytes(100)
+    small = read_mono(io.BytesIO(content), 8000)
+    with pytest.raises(soundfile.LibsndfileError):
+        decoders.SoundStream(decoders.near(Window(io.BytesIO(bytes(1000)))))
+    assert len(list(descriptors.iterdir())) == before
+    monkeypatch.setattr(decoders, "_COPY_BYTES", 0)
+    large = read_mono(io.BytesIO(content), 8000)
+    assert np.array_equal(small.pcm, large.pcm)
+    assert dataclasses.replace(small, pcm=large.pcm) == large
 
 
 def test_samples_above_full_scale_are_clipped() -> None:
