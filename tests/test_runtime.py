@@ -27,7 +27,6 @@ sys.stdin.read()
 
 JOIN = """
 import sys
-import time
 from gmn import runtime
 from gmn.errors import InputError
 try:
