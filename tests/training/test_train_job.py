@@ -117,6 +117,7 @@ def test_a_training_end_to_end(dataset: Dataset, tmp_path: Path, monkeypatch: py
         assert train(config) == summary
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray")
 def test_an_lstm_is_trained_and_generates(dataset: Dataset, tmp_path: Path) -> None:
