@@ -29,14 +29,21 @@ from gmn.datasets.settings import IngestConfig
 from gmn.storage import Folder
 
 RATE = 16000
+NICENESS = 15
+"""Ray gives its workers this; the others take it too, so that a busy machine treats all alike."""
+
 _pools: list[ProcessPoolExecutor] = []
 
 
 def start_pool() -> None:
     """Start a worker for each core, and wait for them."""
     cores = os.cpu_count() or 1
-    _pools.append(ProcessPoolExecutor(cores, mp_context=get_context("spawn")))
+    _pools.append(ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=_be_nice))
     list(_pools[0].map(_floor_part, [[]] * cores, [""] * cores))
+
+
+def _be_nice() -> None:
+    os.nice(NICENESS)
 
 
 def floor(files: list[str], parts: int, output: str) -> None:
@@ -95,14 +102,14 @@ def _chunk_without_fingerprints(*given: Any) -> int:
     return stage.ingest_chunk(*given)
 
 
-def ray_and_librosa(source: str, output: str) -> None:
-    """Read the files as bytes, decode them with librosa in a map, write what comes out of it."""
+def ray_and_librosa(source: str, as_16_bits: bool, output: str) -> None:
+    """Read the files as bytes, decode them with librosa in a map, write what it gives: floats, or 16 bits of them."""
 
     def decode(row: dict[str, Any]) -> dict[str, Any]:
         import librosa
 
         waveform, _ = librosa.load(io.BytesIO(row["bytes"]), sr=RATE)
-        return {"path": row["path"], "pcm": to_pcm16(waveform).tobytes()}
+        return {"path": row["path"], "sound": to_pcm16(waveform).tobytes() if as_16_bits else waveform}
 
     runtime.ray_data().read_binary_files(source, include_paths=True).map(decode).write_parquet(output)
 
@@ -111,6 +118,7 @@ def start_hugging_face() -> None:
     """Import the library, quietly, without its cache of earlier results."""
     import datasets
 
+    _be_nice()
     datasets.disable_progress_bars()
     datasets.disable_caching()
 

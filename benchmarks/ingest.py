@@ -124,9 +124,11 @@ def against_floor(files: list[Path], scratch: Path, parts: int, rounds: int) -> 
 def against_others(files: list[Path], scratch: Path, rounds: int) -> dict[str, object]:
     """Ingest without fingerprints against the ways without gmn."""
     source = str(files[0].parents[1])
+    librosa = Contender(ways.start_ray)
     contenders: dict[str, tuple[Contender, Callable[[str], Any]]] = {
         "gmn without fingerprints": (Contender(ways.start_without_fingerprints), partial(ways.ingest_in_steps, source)),
-        "Ray and librosa": (Contender(ways.start_ray), partial(ways.ray_and_librosa, source)),
+        "Ray and librosa": (librosa, partial(ways.ray_and_librosa, source, False)),
+        "Ray and librosa, 16 bits": (librosa, partial(ways.ray_and_librosa, source, True)),
     }
     if find_spec("datasets"):
         work = partial(ways.hugging_face, [str(path) for path in files])
@@ -134,7 +136,7 @@ def against_others(files: list[Path], scratch: Path, rounds: int) -> dict[str, o
     else:
         print("Hugging Face datasets: not installed; see benchmarks/requirements.txt", file=sys.stderr)
     seconds, _ = in_turns(contenders, scratch, rounds)
-    for contender, _ in contenders.values():
+    for contender in {contender for contender, _ in contenders.values()}:
         contender.end(ways.leave)
     warm = {name: used[1:] for name, used in seconds.items()}
     gmn, *rest = contenders
