@@ -50,7 +50,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def is_told_and_goes_on(call: Any, main: Callable[[list[str]], int], output: Path, free: int, *given: str) -> set[Path]:
