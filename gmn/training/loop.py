@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from gmn.config import Config
 from gmn.errors import InputError
+from gmn.training.muon import Muon
 
 History = list[dict[str, float]]
 """Points of the learning curves: `step`, and the values measured there."""
@@ -180,11 +181,7 @@ class Fit:
 
 
 def _optimizers(task: Task, settings: FitSettings) -> list[tuple[torch.optim.Optimizer, float]]:
-    """Return the optimizers, each with the peak of its learning rate.
-
-    Muon (Jordan et al. 2024) moves a matrix along the orthogonal matrix nearest to its momentum, so that all its
-    directions learn at one pace.
-    """
+    """Return the optimizers, each with the peak of its learning rate."""
     matrices = list(task.matrices) if settings.matrix_learning_rate is not None else []
     of_muon = {id(parameter) for parameter in matrices}
     rest = [parameter for parameter in task.model.parameters() if id(parameter) not in of_muon]
@@ -192,5 +189,5 @@ def _optimizers(task: Task, settings: FitSettings) -> list[tuple[torch.optim.Opt
     optimizers: list[tuple[torch.optim.Optimizer, float]] = [(adamw, settings.learning_rate)]
     if settings.matrix_learning_rate is not None:
         rate = settings.matrix_learning_rate
-        optimizers.append((torch.optim.Muon(matrices, rate, weight_decay=settings.weight_decay), rate))
+        optimizers.append((Muon(matrices, rate, settings.weight_decay), rate))
     return optimizers
