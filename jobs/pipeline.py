@@ -50,7 +50,7 @@ class PipelineConfig(Config):
     wavenet: WaveNetSettings = WaveNetSettings()
     """The generator."""
     resnet: ResNetSettings = ResNetSettings()
-    """The classifiers, one for each head that the dataset has labels for."""
+    """The classifier, of all heads that the dataset has labels for; without any there is none."""
     generate: GenerateSettings = GenerateSettings()
     """The clips."""
     evaluate: EvaluateSettings = EvaluateSettings()
@@ -75,10 +75,7 @@ def run_pipeline(config: PipelineConfig) -> str:
     _stage("ingest", run_ingest, IngestConfig(source=source, output=dataset, **ingest))
     written = Dataset(dataset)
     wavenet = TrainWaveNet(dataset=dataset, output=f"{out}/wavenet", **dict(config.wavenet))
-    classifiers = [
-        TrainResNet(dataset=dataset, output=f"{out}/resnet-{head}", **(dict(config.resnet) | {"head": head}))
-        for head in written.heads
-    ]
+    classifiers = [TrainResNet(dataset=dataset, output=f"{out}/resnet", **dict(config.resnet))] if written.heads else []
     # What a later stage would refuse is refused before the long ones.
     trainings: list[Training] = [wavenet, *classifiers]
     for training in trainings:
@@ -86,7 +83,7 @@ def run_pipeline(config: PipelineConfig) -> str:
     _check_asked(config, written)
     _stage("train the generator", run_train, wavenet)
     for classifier in classifiers:
-        _stage(f"train the {classifier.head} classifier", run_train, classifier)
+        _stage("train the classifier", run_train, classifier)
     library = f"{out}/library"
     _stage("generate", run_generate, GenerateConfig(model=wavenet.output, output=library, **dict(config.generate)))
     if classifiers:

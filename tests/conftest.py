@@ -139,9 +139,8 @@ def bundles(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for head, test in tests.items():
         labels = dataset.genres if head == "genre" else GEMS
         shape = ResNetConfig(widths=(4, 6), n_fft=512, hop_length=160, n_mels=24)
-        resnet = ResNet(shape, RATE, len(labels), softmax=head == "genre")
+        resnet = ResNet(shape, RATE, {head: labels})
         training = {"kind": "resnet", "seed": 0, "fit": {"steps": 6, "batch_size": 2}}
-        more = {"training": training, "test": test, "history": [{"step": 3.0, "train_loss": 1.0}]}
-        bundle = Bundle(resnet, RATE, conditions, head, labels, facts | more)
-        save_bundle(Folder(folder / f"resnet-{head}"), bundle, "# card\n")
+        more = {"training": training, "test": {head: test}, "history": [{"step": 3.0, "train_loss": 1.0}]}
+        save_bundle(Folder(folder / f"resnet-{head}"), Bundle(resnet, RATE, conditions, facts | more), "# card\n")
     return folder

@@ -6,7 +6,7 @@ audio/ab/CLIP_ID.flac         the clips, with their provenance in their own tags
 labels/                       what classifiers said of them, a labels folder:
 
 labels.json                   root: the models, counts, and the parts that count
-MODEL/part-*.parquet          one row for every input, MODEL being the first digits of the model's digest
+MODEL/part-*.parquet          one row for every input and head, MODEL being the first digits of the model's digest
 """
 
 from typing import Any

@@ -134,13 +134,14 @@ def _matrices(findings: Findings) -> list[Matrix]:
 def _curves(findings: Findings) -> list[Curve]:
     generator = findings.library["model"]
     curves = [_curve(generator["kind"], "bits per sample", generator["history"])]
-    for model in findings.models:
-        curves.append(_curve(f"{model['training']['kind']}, {model['head']}", "loss, accuracy or r", model["history"]))
+    # A model of two heads stands among the models twice.
+    for model in {model["digest"]: model for model in findings.models}.values():
+        curves.append(_curve(model["training"]["kind"], "loss, accuracy or r", model["history"]))
     return curves
 
 
 def _curve(title: str, y_label: str, history: Sequence[Mapping[str, float]]) -> Curve:
-    names = [key for key in history[0] if key not in ("step", "validation_majority", "validation_macro_f1")]
+    names = [key for key in history[0] if key != "step"]
     series = {name.replace("_", " "): [(point["step"], point[name]) for point in history] for name in names}
     return Curve(title, "step", y_label, series)
 

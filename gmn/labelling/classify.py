@@ -27,8 +27,7 @@ from gmn.datasets.library import CLIPS, LABEL_ROWS, LABELS, LABELS_FOLDER, LIBRA
 from gmn.datasets.path_text import path_text
 from gmn.datasets.walk import AudioSource, walk
 from gmn.errors import InputError
-from gmn.models.bundle import LoadedBundle, load_bundle
-from gmn.models.resnet import ResNet
+from gmn.models.bundle import Generator, LoadedBundle, load_bundle
 from gmn.storage import Folder, digest_json, writable
 
 CHUNK_INPUTS = 32
@@ -112,24 +111,23 @@ def list_inputs(source: str) -> list[Input]:
 
 
 def judge(item: Input, bundles: Sequence[LoadedBundle]) -> list[dict[str, Any]]:
-    """Say what each model hears in one input, a row a model; the file is decoded once for each sample rate."""
+    """Say what each model hears in one input, a row a head; the file is decoded once for each sample rate."""
     waveforms: dict[int, torch.Tensor] = {}
     rows = []
     for bundle in bundles:
-        row: dict[str, Any] = {"input": item.name, "model": bundle.digest, "head": bundle.head, "status": "rejected"}
+        row: dict[str, Any] = {"input": item.name, "model": bundle.digest, "status": "rejected"}
         try:
             if bundle.sample_rate not in waveforms:
                 waveforms[bundle.sample_rate] = torch.from_numpy(_read(item, bundle.sample_rate))
         except DecodeError as error:
-            rows.append(row | {"reason": error.reason.value})
+            rows += [row | {"head": head, "reason": error.reason.value} for head in bundle.heads]
             continue
-        assert isinstance(bundle.model, ResNet)
-        probabilities = bundle.model.judge(waveforms[bundle.sample_rate]).tolist()
-        label = bundle.labels[max(range(len(probabilities)), key=probabilities.__getitem__)]
-        if bundle.head == "emotion":
-            label = bundle.conditions.top_emotion(probabilities)
-        confidence = probabilities[bundle.labels.index(label)]
-        rows.append(row | {"label": label, "confidence": confidence, "probabilities": probabilities, "status": "ok"})
+        assert not isinstance(bundle.model, Generator)
+        for head, heard in bundle.model.judge(waveforms[bundle.sample_rate]).items():
+            probabilities, labels = heard.tolist(), bundle.heads[head]
+            top = bundle.conditions.top_emotion(probabilities) if head == "emotion" else labels[int(heard.argmax())]
+            said = {"head": head, "label": top, "confidence": probabilities[labels.index(top)]}
+            rows.append(row | said | {"probabilities": probabilities, "status": "ok"})
     return rows
 
 
@@ -146,8 +144,7 @@ def _read(item: Input, sample_rate: int) -> npt.NDArray[np.float32]:
 
 def _load(config: ClassifyConfig) -> list[LoadedBundle]:
     bundles = [load_bundle(uri, "classifier") for uri in config.models]
-    heads = Counter(bundle.head for bundle in bundles)
-    for head, count in heads.items():
+    for head, count in Counter(head for bundle in bundles for head in bundle.heads).items():
         if count > 1:
             raise InputError(f"models: {count} of them tell the {head}; give one model a head")
     return bundles
@@ -209,19 +206,21 @@ def label_chunk(config: ClassifyConfig, output: str, chunk: Sequence[Input], nam
 def _commit(output: Folder, bundles: Sequence[LoadedBundle], names: Sequence[str], n_inputs: int) -> None:
     parts = [f"{bundle.digest[:12]}/{name}" for bundle in bundles for name in names]
     rows = read_rows(output, parts, LABEL_ROWS)
-    assert len(rows) == n_inputs * len(bundles), f"{len(rows)} rows for {n_inputs} inputs and {len(bundles)} models"
+    heads = {head: bundle for bundle in bundles for head in bundle.heads}
+    assert len(rows) == n_inputs * len(heads), f"{len(rows)} rows for {n_inputs} inputs and {len(heads)} heads"
+    first = next(iter(heads))
     counts = {
         "inputs": n_inputs,
-        "rejected": dict(Counter(row["reason"] for row in rows if row["model"] == bundles[0].digest and row["reason"])),
+        "rejected": dict(Counter(row["reason"] for row in rows if row["head"] == first and row["reason"])),
         "labels": {
-            str(bundle.head): dict(
-                Counter(row["label"] for row in rows if row["model"] == bundle.digest and row["label"]).most_common()
-            )
-            for bundle in bundles
+            head: dict(Counter(row["label"] for row in rows if row["head"] == head and row["label"]).most_common())
+            for head in heads
         },
     }
     models = [
-        {"digest": bundle.digest, "uri": bundle.uri, "head": bundle.head, "labels": list(bundle.labels), **bundle.facts}
-        for bundle in bundles
+        {"digest": bundle.digest, "uri": bundle.uri, "head": head, "labels": list(bundle.heads[head])}
+        | dict(bundle.facts)
+        | {"test": bundle.facts["test"].get(head, {})}
+        for head, bundle in heads.items()
     ]
     LABELS.write(output, {"models": models, "counts": counts, "parts": parts, "gmn_version": __version__})

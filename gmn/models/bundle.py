@@ -1,6 +1,6 @@
 """The checkpoint bundle: a trained model as a folder that loads by itself.
 
-    model.json           root: kind, architecture, sample rate, labels, conditions, dataset, metrics, digest, versions
+    model.json           root: kind, architecture, sample rate, heads, conditions, dataset, metrics, digest, versions
     model.safetensors    the weights
     README.md            the model card, for people
     training_state/      what a resumed training needs; a finished bundle works without it
@@ -15,50 +15,57 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-from torch import nn
+from torch import Tensor, nn
 
 from gmn import __version__
 from gmn.errors import InputError
+from gmn.models.classifier import HEADS, Heads
+from gmn.models.cnn import CNN, CNNConfig
 from gmn.models.conditioning import Conditions
 from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.resnet import ResNet, ResNetConfig
 from gmn.models.wavenet import WaveNet, WaveNetConfig
 from gmn.storage import Folder, Format, digest, digest_json
 
-BUNDLE = Format("gmn.bundle", "model.json", 1, 1)
+BUNDLE = Format("gmn.bundle", "model.json", 1, 2)
 
 WEIGHTS = "model.safetensors"
-IDENTITY = ("kind", "architecture", "sample_rate", "head", "labels", "conditions")
+IDENTITY = ("kind", "architecture", "sample_rate", "heads", "conditions")
 """The keys of model.json that decide what the model computes; the digest covers them and the weights."""
+IDENTITY_1_1 = ("kind", "architecture", "sample_rate", "head", "labels", "conditions")
+"""The same before version 1.2, when a classifier had one head."""
+
+Generator = WaveNet | LSTM
+Classifier = ResNet | CNN
+GENERATORS: dict[str, tuple[Any, Any]] = {"wavenet": (WaveNet, WaveNetConfig), "lstm": (LSTM, LSTMConfig)}
+CLASSIFIERS: dict[str, tuple[Any, Any]] = {"resnet": (ResNet, ResNetConfig), "cnn": (CNN, CNNConfig)}
 
 
 @dataclass(frozen=True)
 class Bundle:
     """A trained model with all that its users need to know."""
 
-    model: WaveNet | LSTM | ResNet
+    model: Generator | Classifier
     sample_rate: int
     conditions: Conditions
-    head: str | None = None
-    """What a classifier tells: genre or emotion; None for a generator."""
-    labels: tuple[str, ...] = ()
-    """A classifier's classes, in the order of its logits."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Where it came from and how good it is: dataset, split, training, metrics, curves."""
 
     @property
+    def heads(self) -> Heads:
+        """What a classifier tells: head -> labels; empty for a generator."""
+        return {} if isinstance(self.model, Generator) else self.model.heads
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What the model computes, but for its weights, as JSON values."""
-        architecture = self.model.config.model_dump(mode="json")
-        values = (
-            self.model.kind,
-            architecture,
-            self.sample_rate,
-            self.head,
-            list(self.labels),
-            self.conditions.to_json(),
-        )
-        return dict(zip(IDENTITY, values, strict=True))
+        return {
+            "kind": self.model.kind,
+            "architecture": self.model.config.model_dump(mode="json"),
+            "sample_rate": self.sample_rate,
+            "heads": {head: list(labels) for head, labels in self.heads.items()},
+            "conditions": self.conditions.to_json(),
+        }
 
 
 @dataclass(frozen=True)
@@ -86,46 +93,58 @@ def load_bundle(uri: str, kind: str | None = None) -> LoadedBundle:
     """
     folder = Folder(uri)
     root = BUNDLE.read(folder)
-    missing = [key for key in (*IDENTITY, "digest") if key not in root]
+    keys = IDENTITY if "heads" in root else IDENTITY_1_1
+    missing = [key for key in (*keys, "digest") if key not in root]
     if missing:
         raise InputError(f"{uri}/{BUNDLE.root}: lacks {', '.join(missing)}")
-    found = "generator" if root["head"] is None else "classifier"
+    found = "generator" if root["kind"] in GENERATORS else "classifier"
     if kind is not None and kind != found:
         raise InputError(f"{uri}: holds a {found} ({root['kind']}), but a {kind} is needed here")
     if not folder.exists(WEIGHTS):
         raise InputError(f"{uri}: {WEIGHTS} is missing")
-    weights = folder.read_bytes(WEIGHTS)
-    identity = {key: root[key] for key in IDENTITY}
-    if _digest(weights, identity) != root["digest"]:
+    content = folder.read_bytes(WEIGHTS)
+    if _digest(content, {key: root[key] for key in keys}) != root["digest"]:
         raise InputError(f"{uri}: damaged: its files do not match its digest {root['digest'][:12]}")
+    weights = safetensors.torch.load(content)
+    if keys is IDENTITY_1_1:
+        root, weights = _from_1_1(root, weights)
     conditions = Conditions.from_json(root["conditions"])
     model = _build(root, conditions)
-    model.load_state_dict(safetensors.torch.load(weights))
+    model.load_state_dict(weights)
     return LoadedBundle(
         model=model.eval(),
         sample_rate=root["sample_rate"],
         conditions=conditions,
-        head=root["head"],
-        labels=tuple(root["labels"]),
         facts={key: value for key, value in root.items() if key not in (*IDENTITY, "digest", "format", "version")},
         uri=uri,
         digest=root["digest"],
     )
 
 
+def _from_1_1(root: dict[str, Any], weights: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Bring a root and weights to version 1.2, in which a classifier has several heads, and members."""
+    head, labels = root.pop("head"), root.pop("labels")
+    if head is None:
+        return root | {"heads": {}}, weights
+    own = ("band_mean", "band_std")
+    weights = {name if name in own else f"members.0.{name}": value for name, value in weights.items()}
+    return root | {"heads": {head: labels}, "test": {head: root.get("test", {})}}, weights
+
+
 def _digest(weights: bytes, identity: Mapping[str, Any]) -> str:
     return digest(digest_json(identity).encode(), weights)
 
 
-def _build(root: Mapping[str, Any], conditions: Conditions) -> WaveNet | LSTM | ResNet:
-    if root["kind"] == WaveNet.kind:
-        return WaveNet(WaveNetConfig(**root["architecture"]), conditions.size)
-    if root["kind"] == LSTM.kind:
-        return LSTM(LSTMConfig(**root["architecture"]), conditions.size)
-    if root["kind"] == ResNet.kind:
-        config = ResNetConfig(**root["architecture"])
-        return ResNet(config, root["sample_rate"], len(root["labels"]), softmax=root["head"] == "genre")
-    raise InputError(f"model kind {root['kind']!r} is unknown to this gmn")
+def _build(root: Mapping[str, Any], conditions: Conditions) -> Generator | Classifier:
+    kind, architecture = root["kind"], root["architecture"]
+    if kind in GENERATORS:
+        model, config = GENERATORS[kind]
+        return model(config(**architecture), conditions.size)
+    if kind in CLASSIFIERS:
+        model, config = CLASSIFIERS[kind]
+        heads = {head: tuple(root["heads"][head]) for head in HEADS if head in root["heads"]}
+        return model(config(**architecture), root["sample_rate"], heads)
+    raise InputError(f"model kind {kind!r} is unknown to this gmn")
 
 
 def count_parameters(model: nn.Module) -> int:

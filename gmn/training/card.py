@@ -10,7 +10,7 @@ def model_card(bundle: Bundle) -> str:
     facts = bundle.facts
     dataset, training = facts["dataset"], facts["training"]
     counts = dataset["counts"]
-    what = f"classifier of {bundle.head}" if bundle.head else "generator of raw audio"
+    what = f"classifier of {' and '.join(bundle.heads)}" if bundle.heads else "generator of raw audio"
     lines = [
         f"# {bundle.model.kind}: a {what}",
         "",
@@ -23,7 +23,7 @@ def model_card(bundle: Bundle) -> str:
         f"{facts['train_seconds']:.0f} seconds.",
         "",
         "## Judged on held-out tracks",
-        *_judgement(bundle.head, facts["test"]),
+        *([line for head in bundle.heads for line in _judge(head, facts["test"][head])] or _generator(facts["test"])),
         "",
         "## Not for",
         "Claims about music unlike the tracks above; the test tracks come from the same collection.",
@@ -31,16 +31,18 @@ def model_card(bundle: Bundle) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _judgement(head: str | None, test: dict[str, Any]) -> list[str]:
+def _judge(head: str, test: dict[str, Any]) -> list[str]:
     if head == "genre":
         low, high = test["interval"]
         return [
-            f"Accuracy {test['accuracy']:.3f} (95 %: {low:.2f} to {high:.2f}) on {test['tracks']} tracks, macro F1 "
-            f"{test['macro_f1']:.3f}; always naming the commonest genre gives {test['majority']:.3f}."
+            f"Genre: accuracy {test['accuracy']:.3f} (95 %: {low:.2f} to {high:.2f}) on {test['tracks']} tracks, macro "
+            f"F1 {test['macro_f1']:.3f}; always naming the commonest genre gives {test['majority']:.3f}."
         ]
-    if head == "emotion":
-        each = ", ".join(f"{name} {r:.2f}" for name, r in test["r"].items())
-        return [f"Pearson's r, mean over the rates, {test['mean_r']:.3f} on {test['tracks']} tracks: {each}."]
+    each = ", ".join(f"{name} {r:.2f}" for name, r in test["r"].items())
+    return [f"Emotion: Pearson's r, mean over the rates, {test['mean_r']:.3f} on {test['tracks']} tracks: {each}."]
+
+
+def _generator(test: dict[str, Any]) -> list[str]:
     ladder = ", ".join(f"{name} {bits:.2f}" for name, bits in test["ladder"].items())
     lines = [f"{test['bits']:.3f} bits per sample on {test['tracks']} tracks ({ladder}). {test['sentence']}"]
     for name, found in test.get("conditions", {}).items():

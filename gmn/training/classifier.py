@@ -1,35 +1,36 @@
 """Training a classifier: random crops of log-mel spectrograms, mixed, masked, louder or softer; judged by track."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from pydantic import Field
+from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from gmn.config import Config
 from gmn.datasets.dataset import Dataset, SegmentReader, Track
 from gmn.datasets.labels import GEMS
-from gmn.datasets.schemas import SPLITS
-from gmn.errors import InputError
-from gmn.metrics.agreement import accuracy, confusion, macro_f1, pearson, wilson_interval
+from gmn.metrics.judgement import judge_genres, judge_rates
+from gmn.models.classifier import Head, SpectrogramClassifier, head_loss
+from gmn.models.cnn import CNN, CNNConfig
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet, ResNetConfig
+from gmn.training.crops import Crops
+from gmn.training.labelled import choose_heads, label_of, open_readers
 from gmn.training.loop import FitSettings
 
+Judged = dict[str, dict[str, Any]]
+"""Head -> its figures."""
 
-class ResNetSettings(Config):
-    """A ResNet and how it is trained."""
 
-    kind: Literal["resnet"] = "resnet"
-    """The model to train."""
-    head: Literal["genre", "emotion"] = "genre"
-    """genre: one of the dataset's genres; emotion: the nine GEMS rates."""
-    model: ResNetConfig = ResNetConfig()
-    """The network's shape."""
+class ClassifierSettings(Config):
+    """How a network that hears spectrograms is trained."""
+
+    heads: tuple[Head, ...] | None = Field(None, min_length=1)
+    """What it tells: genre, one of the dataset's; emotion, the nine GEMS rates. None: all that there are labels for."""
     fit: FitSettings = FitSettings(batch_size=32, learning_rate=2e-3, weight_decay=0.03, ema_decay=0.995)
     """How it is fitted."""
     crop_seconds: float = Field(3.0, gt=0)
@@ -46,39 +47,50 @@ class ResNetSettings(Config):
     """Decides the first weights and every draw."""
 
 
-def open_readers(dataset: Dataset, head: str) -> dict[str, SegmentReader]:
-    """Open the segments of each split's labelled tracks.
+class ResNetSettings(ClassifierSettings):
+    """A ResNet and how it is trained."""
 
-    Raises InputError where no track has a label for this head, there is but one genre, or a split has no track; and
-    for emotion, where it has but one, which has no correlation.
-    """
-    labelled = {track.track_id for track in dataset.tracks if _label(track, head) is not None}
-    if not labelled:
-        raise InputError(f"dataset {dataset.folder}: no track has a label for head={head}")
-    if head == "genre" and len(dataset.genres) < 2:
-        raise InputError(f"dataset {dataset.folder}: one genre only ({dataset.genres[0]}), nothing to tell apart")
-    readers = {split: dataset.segments(split, labelled) for split in SPLITS}
-    for split, reader in readers.items():
-        if head == "emotion" and len({segment.track.track_id for segment in reader.segments}) < 2:
-            raise InputError(f"dataset {dataset.folder}: one {split} track with emotions only; head=emotion needs two")
-    return readers
+    kind: Literal["resnet"] = "resnet"
+    """The model to train."""
+    model: ResNetConfig = ResNetConfig()
+    """The network's shape."""
+
+
+class CNNSettings(ClassifierSettings):
+    """A plain convolutional network and how it is trained."""
+
+    kind: Literal["cnn"] = "cnn"
+    """The model to train."""
+    model: CNNConfig = CNNConfig()
+    """The network's shape."""
 
 
 class ClassifierTask:
-    """A ResNet with the data that it learns from."""
+    """A network with the data that it learns from."""
 
-    def __init__(self, dataset: Dataset, settings: ResNetSettings, device: torch.device) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: ResNetSettings | CNNSettings,
+        device: torch.device,
+        readers: Mapping[str, SegmentReader] | None = None,
+    ) -> None:
+        """`readers` has the segments of each split; none: those of the dataset's own splits."""
         self.settings, self.device = settings, device
-        self.labels = dataset.genres if settings.head == "genre" else GEMS
-        self.readers = open_readers(dataset, settings.head)
+        self.heads = choose_heads(dataset, settings.heads)
+        self.readers = readers or open_readers(dataset, settings.heads)
         tracks = {segment.track.track_id: segment.track for segment in self.readers["train"].segments}
         self.conditions = Conditions.fit(dataset.genres, [(t.genre, t.emotion) for t in tracks.values()])
         torch.manual_seed(settings.seed)
-        self.model = ResNet(settings.model, dataset.sample_rate, len(self.labels), settings.head == "genre").to(device)
-        self._frames = max(8, round(settings.crop_seconds * dataset.sample_rate / settings.model.hop_length))
-        self._spectrograms: dict[tuple[str, int], npt.NDArray[np.float16]] = {}
-        self._segments = self._by_class()
-        self._fit_bands()
+        make = ResNet if isinstance(settings, ResNetSettings) else CNN
+        self.model: SpectrogramClassifier = make(settings.model, dataset.sample_rate, self.heads).to(device)  # type: ignore[arg-type]
+        self.crops = Crops(self.readers["train"], self.heads, settings, self.model.log_mel, device)
+        self.model.band_mean, self.model.band_std = (band.to(device) for band in self.crops.bands)
+
+    @property
+    def objective(self) -> str:
+        """The sum of the heads' cross-entropies."""
+        return "loss"
 
     @property
     def matrices(self) -> list[Tensor]:
@@ -86,117 +98,86 @@ class ClassifierTask:
         return []
 
     def loss(self, step: int, rank: int, world: int) -> Tensor:
-        """Return the mean cross-entropy over this worker's crops of the step."""
-        examples = [self._example(step, i) for i in range(rank, self.settings.fit.batch_size, world)]
-        crops = torch.from_numpy(np.stack([crop for crop, _, _ in examples])).to(self.device)
-        targets = torch.from_numpy(np.stack([target for _, target, _ in examples])).to(self.device)
-        weights = torch.tensor([weight for _, _, weight in examples], device=self.device)
+        """Return the sum over heads of the mean cross-entropy over this worker's crops of the step."""
+        examples = [self.crops.example(step, i) for i in range(rank, self.settings.fit.batch_size, world)]
+        crops, targets, weights = (
+            torch.from_numpy(np.stack(column)).to(self.device) for column in zip(*examples, strict=True)
+        )
         if self.settings.mixup:
             rng = np.random.default_rng([self.settings.seed, step, 1 << 20, rank])
             share = float(rng.beta(self.settings.mixup, self.settings.mixup))
-            crops = share * crops + (1 - share) * crops.flip(0)
-            targets = share * targets + (1 - share) * targets.flip(0)
-            weights = share * weights + (1 - share) * weights.flip(0)
-        logits = self.model.logits(crops).float()
-        if self.settings.head == "genre":
-            return F.cross_entropy(logits, targets, label_smoothing=self.settings.label_smoothing)
-        each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
-        return (each * weights).sum() / weights.sum()
+            crops, targets = (share * x + (1 - share) * x.flip(0) for x in (crops, targets))
+            # An example of which one half has no label for a head says nothing about that head.
+            both = (weights > 0) & (weights.flip(0) > 0)
+            weights = (share * weights + (1 - share) * weights.flip(0)) * both
+        logits = self.model.by_head(self.model.logits(crops))
+        parts = self.model.by_head(targets)
+        total = torch.zeros((), device=self.device)
+        for column, head in enumerate(self.heads):
+            each = head_loss(head, logits[head], parts[head], self.settings.label_smoothing).mean(0)
+            total = total + (each * weights[:, column]).sum() / weights[:, column].sum().clamp(min=1e-6)
+        return total
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
         """Judge the tracks of a split, each by the mean over its segments.
 
-        Genre: `accuracy`, with its 95 % interval, `macro_f1`, `confusion` [asked, heard]. Emotion: `mean_r`, the mean
-        of Pearson's r over the nine rates, and each `r`.
+        Test: the figures of each head, from `judge_genres` and `judge_rates`. Validation: `loss`, the sum of the heads'
+        cross-entropies in nats, and the one figure of each head that people look at.
         """
-        assert isinstance(model, ResNet)
-        tracks, predicted = self._judge(model, self.readers[split])
-        if self.settings.head == "emotion":
-            r = pearson(np.array([_label(track, "emotion") for track in tracks]), predicted)
-            known = r[np.isfinite(r)]
-            mean_r = float(known.mean()) if len(known) else 0.0
-            each = {name: round(float(value), 4) for name, value in zip(GEMS, r, strict=True) if np.isfinite(value)}
-            return {"mean_r": mean_r, "r": each, "tracks": len(tracks)}
-        target = np.array([self.labels.index(str(track.genre)) for track in tracks])
-        heard = predicted.argmax(1)
+        judged = self._judge(*self._listen(model, split), dict.fromkeys(self.heads, 1.0))
+        if split == "test":
+            return judged
+        values = {"loss": sum(found["log_loss"] for found in judged.values())}
+        main = {"genre": "accuracy", "emotion": "mean_r"}
+        return values | {f"{head}_{main[head]}": found[main[head]] for head, found in judged.items()}
+
+    def calibrate(self, model: SpectrogramClassifier) -> dict[str, float]:
+        """Find the temperature of each head that makes the validation tracks likeliest (Guo et al. 2017)."""
+        heard = self._listen(model, "validation")
+
+        def loss(head: str, log_temperature: float) -> float:
+            temperatures = dict.fromkeys(self.heads, 1.0) | {head: float(np.exp(log_temperature))}
+            return float(self._judge(*heard, temperatures)[head]["log_loss"])
+
         return {
-            "accuracy": float(accuracy(target, heard)),
-            "interval": list(wilson_interval(int((target == heard).sum()), len(target))),
-            "macro_f1": float(macro_f1(target, heard, len(self.labels))),
-            "majority": float(np.bincount(target).max() / len(target)),
-            "confusion": confusion(target, heard, len(self.labels)).tolist(),
-            "tracks": len(tracks),
+            head: float(np.exp(minimize_scalar(lambda t, head=head: loss(head, t), bounds=(-1.5, 1.5)).x))
+            for head in self.heads
         }
 
     @torch.no_grad()
-    def _judge(self, model: ResNet, reader: SegmentReader) -> tuple[list[Track], npt.NDArray[np.float32]]:
-        total: dict[str, npt.NDArray[np.float64]] = defaultdict(lambda: np.zeros(len(self.labels)))
-        samples: dict[str, int] = defaultdict(int)
-        tracks = {}
+    def _listen(self, model: nn.Module, split: str) -> tuple[list[Track], list[Tensor], list[Tensor]]:
+        """Return a split's tracks, and the logits [E, segments, K] and lengths [segments] of each one's segments."""
+        assert isinstance(model, SpectrogramClassifier)
+        reader = self.readers[split]
+        logits, samples = defaultdict(list), defaultdict(list)
+        tracks = {segment.track.track_id: segment.track for segment in reader.segments}
         for index, segment in enumerate(reader.segments):
-            spectrogram = self._standardise(self._spectrogram(reader, index), 0.0)
-            logits = model.logits(torch.from_numpy(spectrogram)[None].to(self.device))
-            total[segment.track.track_id] += model.probabilities(logits)[0].cpu().numpy() * segment.n_samples
-            samples[segment.track.track_id] += segment.n_samples
-            tracks[segment.track.track_id] = segment.track
-        return list(tracks.values()), np.array([total[name] / samples[name] for name in tracks], np.float32)
+            spectrogram = self.crops.standardise(self.crops.spectrogram(reader, index), 0.0)
+            heard = model.logits(torch.from_numpy(spectrogram)[None].to(self.device))
+            logits[segment.track.track_id].append(heard.cpu())
+            samples[segment.track.track_id].append(float(segment.n_samples))
+        return (
+            list(tracks.values()),
+            [torch.cat(logits[name], dim=1) for name in tracks],
+            [torch.tensor(samples[name]) for name in tracks],
+        )
 
-    def _example(self, step: int, item: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]:
-        """Draw a crop [M, N], its target and its weight, by (seed, step, item) alone; genres are drawn evenly."""
-        rng = np.random.default_rng([self.settings.seed, step, item])
-        reader = self.readers["train"]
-        choices = self._segments[int(rng.integers(len(self._segments)))]
-        index = int(rng.choice(choices))
-        track = reader.segments[index].track
-        spectrogram = self._spectrogram(reader, index)
-        spare = spectrogram.shape[1] - self._frames
-        start = int(rng.integers(max(1, spare + 1)))
-        cut = np.pad(spectrogram[:, start : start + self._frames], ((0, 0), (0, max(0, -spare))), mode="edge")
-        gain = float(rng.uniform(-1, 1)) * self.settings.gain_db * np.log(10) / 10
-        crop = self._standardise(cut, gain)
-        for axis, size in enumerate(crop.shape):
-            width = int(rng.integers(int(size * self.settings.mask_share) + 1))
-            at = int(rng.integers(size - width + 1))
-            np.moveaxis(crop, axis, 0)[at : at + width] = 0
-        if self.settings.head == "genre":
-            return crop, np.eye(len(self.labels), dtype=np.float32)[self.labels.index(str(track.genre))], 1.0
-        return crop, np.array(track.emotion, np.float32), float(track.n_annotators or 1) ** 0.5
-
-    def _by_class(self) -> list[list[int]]:
-        """Group the training segments by genre, leaving out a track's short last one where it has others."""
-        groups: dict[str | None, list[int]] = defaultdict(list)
-        segments = self.readers["train"].segments
-        # Where whole segments are shorter than a crop, they are all there is.
-        enough = min(self._frames * self.settings.model.hop_length, max(segment.n_samples for segment in segments))
-        for index, segment in enumerate(segments):
-            if segment.index == 0 or segment.n_samples >= enough:
-                groups[segment.track.genre].append(index)
-        return list(groups.values())
-
-    def _spectrogram(self, reader: SegmentReader, index: int) -> npt.NDArray[np.float16]:
-        """Return the log-mel [M, N] of a segment, computed once."""
-        segment = reader.segments[index]
-        key = (segment.track.track_id, segment.index)
-        if key not in self._spectrograms:
-            waveform = torch.from_numpy(reader.pcm(index).astype(np.float32) / 32768)
-            with torch.autocast(self.device.type, enabled=False):
-                log_mel = self.model.log_mel(waveform[None].to(self.device))[0]
-            self._spectrograms[key] = log_mel.cpu().numpy().astype(np.float16)
-        return self._spectrograms[key]
-
-    def _standardise(self, log_mel: npt.NDArray[np.float16], gain: float) -> npt.NDArray[np.float32]:
-        """Add a gain in nats of power and standardise each band over the training tracks."""
-        return (log_mel.astype(np.float32) + np.float32(gain) - self._mean) / self._std
-
-    def _fit_bands(self) -> None:
-        """Take each band's mean and deviation from up to 256 training segments; the model keeps them."""
-        reader = self.readers["train"]
-        picked = sorted({int(i) for i in np.linspace(0, len(reader) - 1, 256)})
-        frames = np.concatenate([self._spectrogram(reader, i) for i in picked], axis=1).astype(np.float32)
-        self._mean, self._std = frames.mean(1, keepdims=True), frames.std(1, keepdims=True) + 1e-3
-        self.model.band_mean.copy_(torch.from_numpy(self._mean[:, 0]))
-        self.model.band_std.copy_(torch.from_numpy(self._std[:, 0]))
-
-
-def _label(track: Track, head: str) -> str | tuple[float, ...] | None:
-    return track.genre if head == "genre" else track.emotion
+    def _judge(
+        self, tracks: list[Track], logits: list[Tensor], samples: list[Tensor], temperatures: Mapping[str, float]
+    ) -> Judged:
+        heads = list(self.heads)
+        of_track = []
+        for heard, weights in zip(logits, samples, strict=True):
+            cooled = [part / temperatures[head] for head, part in self.model.by_head(heard).items()]
+            probabilities = self.model.probabilities(torch.cat(cooled, dim=-1))
+            of_track.append({head: (weights / weights.sum()) @ probabilities[head] for head in heads})
+        judged: Judged = {}
+        for head in heads:
+            known = [i for i, track in enumerate(tracks) if label_of(track, head) is not None]
+            predicted = torch.stack([of_track[i][head] for i in known]).double().numpy()
+            labels = [label_of(tracks[i], head) for i in known]
+            if head == "genre":
+                judged[head] = judge_genres(np.array([self.heads["genre"].index(str(x)) for x in labels]), predicted)
+            else:
+                judged[head] = judge_rates(np.array(labels, np.float64), predicted, GEMS)
+        return judged

@@ -14,6 +14,7 @@ from gmn.audio.mulaw import encode_pcm16
 from gmn.config import Config
 from gmn.datasets.dataset import Dataset, SegmentReader
 from gmn.datasets.schemas import SPLITS
+from gmn.models.classifier import Heads
 from gmn.models.conditioning import Conditions
 from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.wavenet import WaveNet, WaveNetConfig
@@ -84,6 +85,16 @@ class GeneratorTask:
         self.model = settings.make_model(self.conditions.size).to(device)
         lengths = np.array([segment.n_samples for segment in self.readers["train"].segments], np.float64)
         self._odds = np.cumsum(lengths) / lengths.sum()
+
+    @property
+    def objective(self) -> str:
+        """Bits per sample."""
+        return "bits"
+
+    @property
+    def heads(self) -> Heads:
+        """None: a generator tells nothing."""
+        return {}
 
     @property
     def matrices(self) -> list[Tensor]:

@@ -20,15 +20,13 @@ from gmn import __version__, runtime, tracking
 from gmn.config import Config
 from gmn.datasets.dataset import Dataset
 from gmn.errors import InputError
-from gmn.models.bundle import BUNDLE, Bundle, count_parameters, save_bundle
+from gmn.models.bundle import BUNDLE, CLASSIFIERS, Bundle, count_parameters, save_bundle
+from gmn.models.classifier import SpectrogramClassifier
 from gmn.models.conditioning import Conditions
-from gmn.models.lstm import LSTM
-from gmn.models.resnet import ResNet
-from gmn.models.wavenet import WaveNet
 from gmn.storage import Folder
-from gmn.training import classifier, generator
+from gmn.training import generator, labelled
 from gmn.training.card import model_card
-from gmn.training.classifier import ClassifierTask, ResNetSettings
+from gmn.training.classifier import ClassifierTask, CNNSettings, ResNetSettings
 from gmn.training.generator import GeneratorTask, LSTMSettings, WaveNetSettings
 from gmn.training.loop import Fit
 
@@ -68,12 +66,21 @@ class TrainLSTM(LSTMSettings, TrainPaths):
 
 
 class TrainResNet(ResNetSettings, TrainPaths):
-    """Train a ResNet, a classifier of genre or of emotion."""
+    """Train a ResNet, a classifier of genre and of emotion."""
 
 
-Training = TrainWaveNet | TrainLSTM | TrainResNet
+class TrainCNN(CNNSettings, TrainPaths):
+    """Train a plain convolutional network, a classifier of genre and of emotion."""
 
-TRAINING: dict[str, type[Training]] = {"wavenet": TrainWaveNet, "lstm": TrainLSTM, "resnet": TrainResNet}
+
+Training = TrainWaveNet | TrainLSTM | TrainResNet | TrainCNN
+
+TRAINING: dict[str, type[Training]] = {
+    "wavenet": TrainWaveNet,
+    "lstm": TrainLSTM,
+    "resnet": TrainResNet,
+    "cnn": TrainCNN,
+}
 """What `kind` may name."""
 
 
@@ -114,34 +121,33 @@ def check(config: Training, dataset: Dataset) -> None:
         )
     if config.fit.matrix_learning_rate is not None and config.kind != "wavenet":
         raise InputError(f"fit.matrix_learning_rate: only a wavenet has matrices for it, a {config.kind} has none")
-    if isinstance(config, TrainResNet):
-        classifier.open_readers(dataset, config.head)
+    if isinstance(config, TrainResNet | TrainCNN):
+        labelled.open_readers(dataset, config.heads)
     else:
         generator.open_readers(dataset)
 
 
 def _train(config: Training, dataset: Dataset, output: Folder, run: tracking.Run, tick: Tick) -> None:
     started = time.time()
-    average, found = _fit_on_ray(config, output, tick)
+    weights, found = _fit_on_ray(config, output, tick)
     conditions = Conditions.from_json(found["conditions"])
-    model: WaveNet | LSTM | ResNet
-    if isinstance(config, TrainResNet):
-        labels = tuple(found["labels"])
-        model = ResNet(config.model, dataset.sample_rate, len(labels), softmax=config.head == "genre")
-        bundle = Bundle(model, dataset.sample_rate, conditions, config.head, labels)
+    if isinstance(config, TrainResNet | TrainCNN):
+        model = CLASSIFIERS[config.kind][0](config.model, dataset.sample_rate, found["heads"])
     else:
         model = config.make_model(conditions.size)
-        bundle = Bundle(model, dataset.sample_rate, conditions)
-    model.load_state_dict(average)
+    model.load_state_dict(weights)
+    if isinstance(model, SpectrogramClassifier):
+        model.divide_logits(found["temperatures"])
     facts = {
         "parameters": count_parameters(model),
         "dataset": {"uri": dataset.folder.uri, "digest": dataset.digest, "counts": dataset.root["counts"]},
         "training": config.model_dump(mode="json", exclude={"dataset", "output"}),
         "test": found["test"],
+        "temperatures": found["temperatures"],
         "history": found["history"],
         "train_seconds": round(time.time() - started, 1),
     }
-    bundle = Bundle(model, bundle.sample_rate, conditions, bundle.head, bundle.labels, facts)
+    bundle = Bundle(model, dataset.sample_rate, conditions, facts)
     save_bundle(output, bundle, model_card(bundle))
     run.log_curves(found["history"])
     run.log_results({"test": found["test"], "train_seconds": facts["train_seconds"]})
@@ -151,7 +157,7 @@ def _train(config: Training, dataset: Dataset, output: Folder, run: tracking.Run
 
 
 def _fit_on_ray(config: Training, output: Folder, tick: Tick) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Run the fit under Ray Train; returns the averaged weights and what the first worker found."""
+    """Run the fit under Ray Train; returns the weights to keep and what the first worker found."""
     runtime.connect()
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -180,7 +186,7 @@ def _fit_on_ray(config: Training, output: Folder, tick: Tick) -> tuple[dict[str,
         raise InputError(result.return_value["error"])
     with result.checkpoint.as_directory() as folder:
         state = torch.load(Path(folder, "state.pt"), weights_only=True)
-    return state["average"], result.return_value
+    return state["best"]["weights"] if state["best"] else state["average"], result.return_value
 
 
 def _worker(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -221,17 +227,26 @@ def _worker(arguments: dict[str, Any]) -> dict[str, Any]:
     except InputError as error:
         # Returned, since Ray would start a worker that raises once more, only to see it fail again.
         return {"error": str(error)}
+    if rank > 0:
+        return {}
+    model = fit.kept
+    temperatures: dict[str, float] = {}
+    if isinstance(task, ClassifierTask):
+        assert isinstance(model, SpectrogramClassifier)
+        temperatures = task.calibrate(model)
+        model.divide_logits(temperatures)
     return {
-        "test": task.evaluate(fit.average, "test") if rank == 0 else {},
+        "test": task.evaluate(model, "test"),
         "history": fit.history,
         "conditions": task.conditions.to_json(),
-        "labels": list(task.labels) if isinstance(task, ClassifierTask) else [],
+        "heads": task.heads,
+        "temperatures": temperatures,
     }
 
 
 def make_task(config: Training, device: torch.device) -> GeneratorTask | ClassifierTask:
     """Build what a configuration trains, on a device."""
     dataset = Dataset(config.dataset)
-    if isinstance(config, TrainResNet):
+    if isinstance(config, TrainResNet | TrainCNN):
         return ClassifierTask(dataset, config, device)
     return GeneratorTask(dataset, config, device)

@@ -47,6 +47,9 @@ class FitSettings(Config):
     """bf16: matrix products in bfloat16 by autocast; auto: bf16 where the processor computes with it."""
     evaluate_every: int = Field(200, ge=1)
     """Steps from one validation, and checkpoint, to the next."""
+    patience: int | None = Field(None, ge=1)
+    """Validations without a better result after which training stops; the weights of the best one are kept. None: it
+    goes on to the end, and the last weights are kept."""
 
 
 class Task(Protocol):
@@ -55,6 +58,10 @@ class Task(Protocol):
     @property
     def model(self) -> nn.Module:
         """The network whose weights are fitted."""
+
+    @property
+    def objective(self) -> str:
+        """The figure of a validation that is to fall."""
 
     @property
     def matrices(self) -> Sequence[Tensor]:
@@ -99,6 +106,7 @@ class Fit:
         self.bf16 = use_bf16(settings.precision, self.device)
         self.step = 0
         self.history: History = []
+        self.best: dict[str, Any] | None = None
 
     def run(
         self,
@@ -111,7 +119,7 @@ class Fit:
         InputError where the loss is no longer a finite number.
         """
         losses: list[Tensor] = []
-        while self.step < self.settings.steps:
+        while self.step < self.settings.steps and not self._stalled:
             losses.append(self._take_step())
             self.step += 1
             tick(self.step)
@@ -123,7 +131,26 @@ class Fit:
                 judged = self.task.evaluate(self.average, "validation")
                 values |= {f"validation_{key}": value for key, value in judged.items() if isinstance(value, float)}
                 self.history.append(values)
+                if self.settings.patience is not None and (
+                    self.best is None or judged[self.task.objective] < self.best["value"]
+                ):
+                    weights = copy.deepcopy(self.average.state_dict())
+                    self.best = {"value": judged[self.task.objective], "step": self.step, "weights": weights}
                 report(values)
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network with the weights to keep: the running average, at the best validation where there is patience."""
+        model = copy.deepcopy(self.average)
+        if self.best is not None:
+            model.load_state_dict(self.best["weights"])
+        return model
+
+    @property
+    def _stalled(self) -> bool:
+        if self.best is None or self.settings.patience is None:
+            return False
+        return sum(point["step"] > self.best["step"] for point in self.history) >= self.settings.patience
 
     def state(self) -> dict[str, Any]:
         """Return all that a resumed training needs."""
@@ -133,6 +160,7 @@ class Fit:
             "optimizers": [optimizer.state_dict() for optimizer, _ in self.optimizers],
             "step": self.step,
             "history": self.history,
+            "best": self.best,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -141,7 +169,7 @@ class Fit:
         self.average.load_state_dict(state["average"])
         for (optimizer, _), kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
-        self.step, self.history = state["step"], state["history"]
+        self.step, self.history, self.best = state["step"], state["history"], state["best"]
 
     def _take_step(self) -> Tensor:
         torch.manual_seed((self.seed * 1_000_003 + self.step) * 1009 + self.rank)

@@ -69,12 +69,13 @@ def write_labels(library: Path, bundles: Path, head: str, heard: list[str | None
     folder = Folder(library / "labels")
     rows = [
         {"input": clip["clip_id"], "model": bundle.digest, "head": head, "label": label, "confidence": 0.5}
-        | {"probabilities": [0.1] * len(bundle.labels), "status": "ok" if label else "rejected"}
+        | {"probabilities": [0.1] * len(bundle.heads[head]), "status": "ok" if label else "rejected"}
         for clip, label in zip(clips_of(library), heard, strict=False)
     ]
     folder.write_table(f"{head}/part.parquet", pa.Table.from_pylist(rows, LABEL_ROWS))
     before = LABELS.read(folder) if LABELS.whole(folder) else {"models": [], "parts": []}
-    model = {"digest": bundle.digest, "uri": bundle.uri, "head": head, "labels": list(bundle.labels), **bundle.facts}
+    model = {"digest": bundle.digest, "uri": bundle.uri, "head": head, "labels": list(bundle.heads[head])}
+    model |= dict(bundle.facts) | {"test": bundle.facts["test"][head]}
     LABELS.write(folder, {"models": [*before["models"], model], "parts": [*before["parts"], f"{head}/part.parquet"]})
 
 

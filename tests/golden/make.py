@@ -18,6 +18,8 @@ from gmn.generation.settings import GenerateConfig, plan
 from gmn.labelling import classify
 from gmn.labelling.classify import ClassifyConfig
 from gmn.models.bundle import Bundle, load_bundle, save_bundle
+from gmn.models.classifier import SpectrogramClassifier
+from gmn.models.cnn import CNN, CNNConfig
 from gmn.models.conditioning import Conditions
 from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.resnet import ResNet, ResNetConfig
@@ -66,8 +68,7 @@ def make_bundles(folder: Path) -> None:
     save_bundle(Folder(folder / "wavenet"), Bundle(wavenet, RATE, conditions, facts=facts), "# golden\n")
     for head, labels in (("genre", conditions.genres), ("emotion", GEMS)):
         config = ResNetConfig(widths=(2, 3), n_fft=128, hop_length=64, n_mels=8)
-        resnet = ResNet(config, RATE, len(labels), softmax=head == "genre")
-        bundle = Bundle(resnet, RATE, conditions, head, labels, facts)
+        bundle = Bundle(ResNet(config, RATE, {head: labels}), RATE, conditions, facts)
         save_bundle(Folder(folder / f"resnet-{head}"), bundle, "# golden\n")
 
 
@@ -79,6 +80,17 @@ def make_lstm(folder: Path) -> None:
     bundle = Bundle(LSTM(config, conditions.size), RATE, conditions, facts={"parameters": 1, "test": {}})
     save_bundle(Folder(folder / "lstm"), bundle, "# golden\n")
     (folder / "expected.json").write_text(json.dumps({"lstm": logits(folder / "lstm")}) + "\n")
+
+
+def make_cnn(folder: Path) -> None:
+    """Save an untrained CNN of two heads and two members, and what it computes: all of version 1.2."""
+    conditions = Conditions.fit(("pop", "rock"), [("pop", (0.25,) * 9), ("rock", (0.5,) * 9), (None, None)])
+    torch.manual_seed(0)
+    config = CNNConfig(widths=(2, 3), n_fft=128, hop_length=64, n_mels=8, members=2)
+    model = CNN(config, RATE, {"genre": conditions.genres, "emotion": GEMS})
+    facts = {"parameters": 1, "test": {"genre": {}, "emotion": {}}}
+    save_bundle(Folder(folder / "cnn"), Bundle(model, RATE, conditions, facts), "# golden\n")
+    (folder / "expected.json").write_text(json.dumps({"cnn": logits(folder / "cnn")}) + "\n")
 
 
 def make_library(folder: Path) -> None:
@@ -122,8 +134,8 @@ def make_library_1_1(folder: Path, models: Path, prime: Path) -> None:
 def logits(bundle: Path) -> list[float]:
     """Compute the last logits of a bundle's model on a given ramp of 60 samples."""
     model = load_bundle(str(bundle)).model
-    if isinstance(model, ResNet):
-        return model(torch.linspace(-1, 1, 60)[None])[0].tolist()
+    if isinstance(model, SpectrogramClassifier):
+        return model(torch.linspace(-1, 1, 60)[None])[:, 0].mean(0).tolist()
     condition = torch.from_numpy(load_bundle(str(bundle)).conditions.vector("rock", "power"))
     return model(torch.arange(60)[None] * 4, condition[None])[0, -1].tolist()
 
@@ -141,3 +153,4 @@ if __name__ == "__main__":
     make_all(Path("golden-new"), Path("golden-audio"))
     make_library_1_1(Path("golden-new-1.1"), Path(__file__).parent / "v1", Path("golden-audio/pop/0.wav"))
     make_lstm(Path("golden-new-lstm"))
+    make_cnn(Path("golden-new-cnn"))

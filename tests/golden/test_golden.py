@@ -25,7 +25,8 @@ HERE = Path(__file__).parent
 V1 = HERE / "v1"
 KINDS = (".parquet", ".safetensors", ".flac")
 V1_1 = HERE / "v1.1"
-BUNDLES = (V1 / "wavenet", V1 / "resnet-genre", V1 / "resnet-emotion", V1_1 / "lstm")
+V1_2 = HERE / "v1.2"
+BUNDLES = (V1 / "wavenet", V1 / "resnet-genre", V1 / "resnet-emotion", V1_1 / "lstm", V1_2 / "cnn")
 
 
 def test_the_dataset_is_read() -> None:
@@ -78,10 +79,11 @@ def test_a_bundle_computes_what_it_computed(bundle: Path) -> None:
 
 
 def test_a_bundle_tells_what_it_is() -> None:
-    assert load_bundle(str(V1 / "wavenet"), "generator").head is None
+    assert load_bundle(str(V1 / "wavenet"), "generator").heads == {}
     assert load_bundle(str(V1_1 / "lstm"), "generator").model.kind == "lstm"
-    assert load_bundle(str(V1 / "resnet-genre"), "classifier").labels == ("pop", "rock")
-    assert load_bundle(str(V1 / "resnet-emotion"), "classifier").labels == GEMS
+    assert load_bundle(str(V1 / "resnet-genre"), "classifier").heads == {"genre": ("pop", "rock")}
+    assert load_bundle(str(V1 / "resnet-emotion"), "classifier").heads == {"emotion": GEMS}
+    assert load_bundle(str(V1_2 / "cnn"), "classifier").heads == {"genre": ("pop", "rock"), "emotion": GEMS}
 
 
 def test_the_library_is_read() -> None:
@@ -127,7 +129,7 @@ def test_the_labels_are_read() -> None:
 def test_the_golden_files_are_of_todays_major_version() -> None:
     """Where a format moves on, its readers of version 1 need golden files of the new version as well."""
     assert (DATASET.major, DATASET.minor) == (1, 1)  # 1.1 adds to the root, and mtime_ns to the manifest
-    assert (BUNDLE.major, BUNDLE.minor) == (1, 1)
+    assert (BUNDLE.major, BUNDLE.minor) == (1, 2)
     assert (LIBRARY.major, LIBRARY.minor) == (1, 1)
     assert (LABELS.major, LABELS.minor) == (1, 0)
 

@@ -103,7 +103,7 @@ def test_genre_probabilities_sum_to_one_and_the_label_is_the_largest(bundles: Pa
     (row,) = judge(Input("a", str(music), "a.wav"), [bundle])
     assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-6)
     assert row["confidence"] == max(row["probabilities"])
-    assert row["label"] == bundle.labels[int(np.argmax(row["probabilities"]))]
+    assert row["label"] == bundle.heads["genre"][int(np.argmax(row["probabilities"]))]
 
 
 def test_an_emotion_stands_out_from_the_training_tracks(bundles: Path, music: Path) -> None:

@@ -39,9 +39,10 @@ def bundle(head: str | None, test: dict[str, Any]) -> Bundle:
     if head is None:
         model = WaveNet(WaveNetConfig(stacks=1, layers=1, residual_channels=2, skip_channels=2), CONDITIONS.size)
         return Bundle(model, 8000, CONDITIONS, facts=facts)
+    facts["test"] = {head: test}
     labels = CONDITIONS.genres if head == "genre" else GEMS
-    network = ResNet(ResNetConfig(widths=(2,), n_mels=16), 8000, len(labels), softmax=head == "genre")
-    return Bundle(network, 8000, CONDITIONS, head, labels, facts)
+    network = ResNet(ResNetConfig(widths=(2,), n_mels=16), 8000, {head: labels})
+    return Bundle(network, 8000, CONDITIONS, facts)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def bundle(head: str | None, test: dict[str, Any]) -> Bundle:
         (
             "genre",
             GENRE,
-            ["# resnet: a classifier of genre", "Accuracy 0.750 (95 %: 0.30 to 0.95) on 4 tracks", "0.250"],
+            ["# resnet: a classifier of genre", "Genre: accuracy 0.750 (95 %: 0.30 to 0.95) on 4 tracks", "0.250"],
         ),
         ("emotion", EMOTION, ["a classifier of emotion", "0.400 on 4 tracks: power 0.50, sadness 0.30."]),
     ],

@@ -29,6 +29,8 @@ class Toy:
         self.model = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.evaluated: list[str] = []
 
+    objective = "error"
+
     @property
     def matrices(self) -> list[nn.Parameter]:
         return [self.model[0].weight]
@@ -139,6 +141,52 @@ def test_a_resumed_training_equals_an_undisturbed_one_bit_by_bit(at: int) -> Non
         expected, found = whole.state()[name], resumed.state()[name]
         assert all(torch.equal(expected[key], found[key]) for key in expected)
     assert resumed.history == whole.history
+
+
+class Drifting(Toy):
+    """A toy whose validations are as given, whatever it learns."""
+
+    def __init__(self, errors: list[float]) -> None:
+        super().__init__()
+        self.errors = errors
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
+        self.evaluated.append(split)
+        return {"error": self.errors[len(self.evaluated) - 1]}
+
+
+PATIENT = SETTINGS.model_copy(update={"steps": 10, "evaluate_every": 1, "patience": 2})
+
+
+def test_patience_stops_and_keeps_the_best() -> None:
+    task = Drifting([3.0, 1.0, 2.0, 1.5, 0.0])
+    fit = Fit(task, PATIENT, 0)
+    states: list[dict[str, Any]] = []
+    fit.run(lambda _: states.append(copied(fit.state())))
+    assert [point["validation_error"] for point in fit.history] == [3.0, 1.0, 2.0, 1.5]
+    best, kept = states[1]["average"], fit.kept.state_dict()
+    assert all(torch.equal(value, best[name]) for name, value in kept.items())
+    assert not all(torch.equal(value, best[name]) for name, value in fit.average.state_dict().items())
+
+
+def test_patience_is_remembered_by_a_resumed_training() -> None:
+    whole = Fit(Drifting([3.0, 1.0, 2.0, 1.5]), PATIENT, 0)
+    states: list[dict[str, Any]] = []
+    whole.run(lambda _: states.append(copied(whole.state())))
+    resumed = Fit(Drifting([1.5]), PATIENT, 0)
+    resumed.resume(states[2])
+    resumed.run()
+    assert resumed.history == whole.history
+    for one, other in zip(resumed.kept.parameters(), whole.kept.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_without_patience_the_last_weights_are_kept() -> None:
+    fit = Fit(Drifting([1.0, 2.0, 3.0]), PATIENT.model_copy(update={"steps": 3, "patience": None}), 0)
+    fit.run()
+    assert len(fit.history) == 3
+    for one, other in zip(fit.kept.parameters(), fit.average.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_large_gradients_are_clipped() -> None:
