@@ -19,11 +19,10 @@ from sklearn.preprocessing import StandardScaler
 
 from gmn.audio.features import LogMel, LogMelConfig
 from gmn.config import Config
-from gmn.datasets.dataset import Dataset, Track
-from gmn.datasets.labels import GEMS
+from gmn.datasets.dataset import Dataset
 from gmn.errors import InputError
+from gmn.evaluation.comparison import ceilings
 from gmn.metrics.agreement import accuracy, wilson_interval
-from gmn.metrics.reliability import ceiling, split_half
 
 FOLDS = 5
 NEIGHBOURS = 5
@@ -84,22 +83,13 @@ def audit(config: AuditConfig) -> Audit:
         tracks=len(dataset.tracks),
         genres=counts["genres"],
         rated=len(rated),
-        ceilings=_ceilings(rated),
+        ceilings=ceilings(dataset),
         copies=counts["copies"],
         conflicts=counts["conflicts"],
         bridges=counts.get("bridges", []),  # since 1.1
         groups=counts["groups"],
         leak=_leak(dataset, config.seed),
     )
-
-
-def _ceilings(rated: list[Track]) -> dict[str, float]:
-    judged = [track for track in rated if (track.n_annotators or 0) >= 2]
-    if len(judged) < 3:
-        return {}
-    rates = np.array([track.emotion for track in judged])
-    top = ceiling(split_half(rates, np.array([track.n_annotators for track in judged])))
-    return {name: round(float(r), 3) for name, r in zip(GEMS, top, strict=True) if np.isfinite(r)}
 
 
 def _leak(dataset: Dataset, seed: int) -> Leak | None:

@@ -1,7 +1,7 @@
 """Training a classifier: random crops of log-mel spectrograms, mixed, masked, louder or softer; judged by track."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -12,18 +12,13 @@ from torch import Tensor, nn
 
 from gmn.config import Config
 from gmn.datasets.dataset import Dataset, SegmentReader, Track
-from gmn.datasets.labels import GEMS
-from gmn.metrics.judgement import judge_genres, judge_rates
 from gmn.models.classifier import Head, SpectrogramClassifier, head_loss
 from gmn.models.cnn import CNN, CNNConfig
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet, ResNetConfig
 from gmn.training.crops import Crops
-from gmn.training.labelled import choose_heads, label_of, open_readers
-from gmn.training.loop import FitSettings
-
-Judged = dict[str, dict[str, Any]]
-"""Head -> its figures."""
+from gmn.training.labelled import Predictions, choose_heads, judge_tracks, open_readers
+from gmn.training.loop import Fit, FitSettings
 
 
 class ClassifierSettings(Config):
@@ -124,7 +119,7 @@ class ClassifierTask:
         Test: the figures of each head, from `judge_genres` and `judge_rates`. Validation: `loss`, the sum of the heads'
         cross-entropies in nats, and the one figure of each head that people look at.
         """
-        judged = self._judge(*self._listen(model, split), dict.fromkeys(self.heads, 1.0))
+        judged = judge_tracks(*self.predict(model, split), self.heads)
         if split == "test":
             return judged
         values = {"loss": sum(found["log_loss"] for found in judged.values())}
@@ -133,16 +128,22 @@ class ClassifierTask:
 
     def calibrate(self, model: SpectrogramClassifier) -> dict[str, float]:
         """Find the temperature of each head that makes the validation tracks likeliest (Guo et al. 2017)."""
-        heard = self._listen(model, "validation")
+        tracks, logits, samples = self._listen(model, "validation")
 
         def loss(head: str, log_temperature: float) -> float:
             temperatures = dict.fromkeys(self.heads, 1.0) | {head: float(np.exp(log_temperature))}
-            return float(self._judge(*heard, temperatures)[head]["log_loss"])
+            predictions = self._average(logits, samples, temperatures)
+            return float(judge_tracks(tracks, predictions, self.heads)[head]["log_loss"])
 
         return {
             head: float(np.exp(minimize_scalar(lambda t, head=head: loss(head, t), bounds=(-1.5, 1.5)).x))
             for head in self.heads
         }
+
+    def predict(self, model: nn.Module, split: str) -> tuple[list[Track], Predictions]:
+        """Return a split's tracks and each head's probabilities for them, [N, labels]: the mean over their segments."""
+        tracks, logits, samples = self._listen(model, split)
+        return tracks, self._average(logits, samples, dict.fromkeys(self.heads, 1.0))
 
     @torch.no_grad()
     def _listen(self, model: nn.Module, split: str) -> tuple[list[Track], list[Tensor], list[Tensor]]:
@@ -162,22 +163,26 @@ class ClassifierTask:
             [torch.tensor(samples[name]) for name in tracks],
         )
 
-    def _judge(
-        self, tracks: list[Track], logits: list[Tensor], samples: list[Tensor], temperatures: Mapping[str, float]
-    ) -> Judged:
-        heads = list(self.heads)
-        of_track = []
-        for heard, weights in zip(logits, samples, strict=True):
+    def _average(self, logits: list[Tensor], samples: list[Tensor], temperatures: Mapping[str, float]) -> Predictions:
+        of_track: dict[str, list[Tensor]] = defaultdict(list)
+        for heard, lengths in zip(logits, samples, strict=True):
             cooled = [part / temperatures[head] for head, part in self.model.by_head(heard).items()]
-            probabilities = self.model.probabilities(torch.cat(cooled, dim=-1))
-            of_track.append({head: (weights / weights.sum()) @ probabilities[head] for head in heads})
-        judged: Judged = {}
-        for head in heads:
-            known = [i for i, track in enumerate(tracks) if label_of(track, head) is not None]
-            predicted = torch.stack([of_track[i][head] for i in known]).double().numpy()
-            labels = [label_of(tracks[i], head) for i in known]
-            if head == "genre":
-                judged[head] = judge_genres(np.array([self.heads["genre"].index(str(x)) for x in labels]), predicted)
-            else:
-                judged[head] = judge_rates(np.array(labels, np.float64), predicted, GEMS)
-        return judged
+            for head, probabilities in self.model.probabilities(torch.cat(cooled, dim=-1)).items():
+                of_track[head].append((lengths / lengths.sum()) @ probabilities)
+        return {head: torch.stack(rows).double().numpy() for head, rows in of_track.items()}
+
+
+def fit_and_predict(
+    dataset: Dataset,
+    settings: ResNetSettings | CNNSettings,
+    readers: Mapping[str, SegmentReader],
+    tick: Callable[[int], None] = lambda step: None,
+) -> tuple[list[Track], Predictions]:
+    """Train in this process alone and return what the calibrated network predicts for the test tracks."""
+    task = ClassifierTask(dataset, settings, torch.device("cpu"), readers)
+    fit = Fit(task, settings.fit, settings.seed)
+    fit.run(tick=tick)
+    model = fit.kept
+    assert isinstance(model, SpectrogramClassifier)
+    model.divide_logits(task.calibrate(model))
+    return task.predict(model, "test")

@@ -1,6 +1,7 @@
-"""What a classifier learns from: the heads of a dataset, its labelled segments, and a track's targets."""
+"""What a classifier learns from and is judged by: a dataset's heads, its labelled segments, a track's targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,11 @@ from gmn.datasets.dataset import Dataset, SegmentReader, Track
 from gmn.datasets.labels import GEMS
 from gmn.datasets.schemas import SPLITS
 from gmn.errors import InputError
+from gmn.metrics.judgement import judge_genres, judge_rates
 from gmn.models.classifier import HEADS, Head, Heads
+
+Predictions = Mapping[str, npt.NDArray[np.float64]]
+"""Head -> probabilities [N, labels], a row a track."""
 
 
 def choose_heads(dataset: Dataset, asked: Sequence[Head] | None) -> Heads:
@@ -47,6 +52,19 @@ def open_readers(dataset: Dataset, asked: Sequence[Head] | None = None) -> dict[
                     f"dataset {dataset.folder}: {count} {split} tracks have a label for {head}, which needs {needed}"
                 )
     return readers
+
+
+def judge_tracks(tracks: Sequence[Track], predictions: Predictions, heads: Heads) -> dict[str, dict[str, Any]]:
+    """Judge each head's predictions on the tracks that have its label; see gmn/metrics/judgement.py."""
+    judged = {}
+    for head, labels in heads.items():
+        known = [i for i, track in enumerate(tracks) if label_of(track, head) is not None]
+        truths, predicted = [label_of(tracks[i], head) for i in known], predictions[head][known]
+        if head == "genre":
+            judged[head] = judge_genres(np.array([labels.index(str(genre)) for genre in truths]), predicted)
+        else:
+            judged[head] = judge_rates(np.array(truths, np.float64), predicted, labels)
+    return judged
 
 
 def label_of(track: Track, head: str) -> str | tuple[float, ...] | None:
