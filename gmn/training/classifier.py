@@ -17,6 +17,7 @@ from gmn.models.cnn import CNN, CNNConfig
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet, ResNetConfig
 from gmn.training.crops import Crops
+from gmn.training.first_weights import read_first_weights, take_first_weights
 from gmn.training.labelled import Predictions, choose_heads, judge_tracks, open_readers
 from gmn.training.loop import Fit, FitSettings
 
@@ -49,6 +50,9 @@ class ResNetSettings(ClassifierSettings):
     """The model to train."""
     model: ResNetConfig = ResNetConfig()
     """The network's shape."""
+    init: str | None = None
+    """First weights: a .pth file with a state dict of torchvision's names, such as ResNet-18's, for the standard layout
+    (model.blocks=2 model.widths=64,128,256,512). Only tensors are read from it, never code."""
 
 
 class CNNSettings(ClassifierSettings):
@@ -79,6 +83,8 @@ class ClassifierTask:
         torch.manual_seed(settings.seed)
         make = ResNet if isinstance(settings, ResNetSettings) else CNN
         self.model: SpectrogramClassifier = make(settings.model, dataset.sample_rate, self.heads).to(device)  # type: ignore[arg-type]
+        if isinstance(settings, ResNetSettings) and settings.init is not None:
+            take_first_weights(self.model, read_first_weights(settings.init), settings.init)
         self.crops = Crops(self.readers["train"], self.heads, settings, self.model.log_mel, device)
         self.model.band_mean, self.model.band_std = (band.to(device) for band in self.crops.bands)
 

@@ -23,10 +23,12 @@ from gmn.errors import InputError
 from gmn.models.bundle import BUNDLE, CLASSIFIERS, Bundle, count_parameters, save_bundle
 from gmn.models.classifier import SpectrogramClassifier
 from gmn.models.conditioning import Conditions
+from gmn.models.resnet import ResNet
 from gmn.storage import Folder
 from gmn.training import generator, labelled
 from gmn.training.card import model_card
 from gmn.training.classifier import ClassifierTask, CNNSettings, ResNetSettings
+from gmn.training.first_weights import read_first_weights, take_first_weights
 from gmn.training.generator import GeneratorTask, LSTMSettings, WaveNetSettings
 from gmn.training.loop import Fit
 
@@ -123,6 +125,10 @@ def check(config: Training, dataset: Dataset) -> None:
         raise InputError(f"fit.matrix_learning_rate: only a wavenet has matrices for it, a {config.kind} has none")
     if isinstance(config, TrainResNet | TrainCNN):
         labelled.open_readers(dataset, config.heads)
+        if isinstance(config, TrainResNet) and config.init is not None:
+            heads = labelled.choose_heads(dataset, config.heads)
+            model = ResNet(config.model, dataset.sample_rate, heads)
+            take_first_weights(model, read_first_weights(config.init), config.init)
     else:
         generator.open_readers(dataset)
 
@@ -170,6 +176,8 @@ def _fit_on_ray(config: Training, output: Folder, tick: Tick) -> tuple[dict[str,
         raise InputError(f"workers: {count} of {cpus} CPUs each are more than the cluster's {available} CPUs")
     # A worker may run in another directory, where a relative path would mean something else.
     absolute = config.model_copy(update={"dataset": Folder(config.dataset).address})
+    if isinstance(absolute, TrainResNet) and absolute.init is not None:
+        absolute = absolute.model_copy(update={"init": str(Path(absolute.init).absolute())})
     with runtime.listening(lambda message: tick(message[0], config.fit.steps, message[1])) as mailbox:
         result = TorchTrainer(
             _worker,
