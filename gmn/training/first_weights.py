@@ -28,9 +28,8 @@ def read_first_weights(file: str) -> dict[str, Tensor]:
     except pickle.UnpicklingError:
         raise InputError(f"init {file}: holds more than tensors, or is no PyTorch file; it was not run") from None
     except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise InputError(
-            f"init {file}: cannot be read: {str(error).partition('\n')[0] or 'it ends too soon'}"
-        ) from None
+        why = next(iter(str(error).splitlines()), "it ends too soon")
+        raise InputError(f"init {file}: cannot be read: {why}") from None
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise InputError(f"init {file}: not a state dict (names with tensors)")
     return found

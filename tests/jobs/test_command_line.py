@@ -15,22 +15,24 @@ from gmn.config import keys
 from gmn.datasets.dataset import Dataset
 from gmn.datasets.settings import IngestConfig
 from gmn.errors import InputError
+from gmn.evaluation.compare import CompareConfig
 from gmn.evaluation.evaluate import EvaluateConfig
 from gmn.generation.settings import GenerateConfig
 from gmn.labelling.classify import ClassifyConfig
-from gmn.training.job import TrainLSTM, TrainResNet, TrainWaveNet
-from jobs import _job, classify, corpus, evaluate, generate, ingest, pipeline, train
+from gmn.training.job import TrainCNN, TrainLSTM, TrainResNet, TrainWaveNet
+from jobs import _job, classify, compare, corpus, evaluate, generate, ingest, pipeline, train
 from jobs.corpus import CorpusConfig
 from jobs.pipeline import PipelineConfig
 
 JOBS: dict[str, tuple[Any, tuple[type[Any], ...]]] = {
     "classify": (classify.main, (ClassifyConfig,)),
+    "compare": (compare.main, (CompareConfig,)),
     "corpus": (corpus.main, (CorpusConfig,)),
     "evaluate": (evaluate.main, (EvaluateConfig,)),
     "generate": (generate.main, (GenerateConfig,)),
     "ingest": (ingest.main, (IngestConfig,)),
     "pipeline": (pipeline.main, (PipelineConfig,)),
-    "train": (train.main, (TrainWaveNet, TrainLSTM, TrainResNet)),
+    "train": (train.main, (TrainWaveNet, TrainLSTM, TrainResNet, TrainCNN)),
 }
 
 
