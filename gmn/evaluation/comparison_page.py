@@ -36,6 +36,7 @@ def compose(numbers: Numbers, dataset: Dataset) -> Report:
         ],
         curves=_calibration(numbers),
         tables=[table for table in _tables(numbers) if table.rows],
+        names={"obedience": "Confusion", "training": "Calibration"},
     )
 
 

@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -24,7 +24,7 @@ PAGE_SIZE = 24  # clip cards on one page: they fill rows of one, two, three and 
 MAX_POINTS = 1200  # points that a curve keeps: about one a pixel
 
 Tone = Literal["plain", "good", "warn", "bad"]
-Section = Literal["summary", "obedience", "training", "provenance"]
+Section = Literal["summary", "clips", "obedience", "training", "provenance"]
 
 
 @dataclass(frozen=True)
@@ -202,10 +202,12 @@ class Report:
     curves: Sequence[Curve] = ()
     clips: Sequence[ClipCard] = ()
     tables: Sequence[Table] = ()
+    names: Mapping[Section, str] = field(default_factory=dict)
+    """Sections that are called otherwise than by their anchor."""
 
     def sections(self) -> dict[str, str]:
         """Return the anchors and names of the sections that have something in them."""
-        filled = {
+        filled: dict[Section, Sequence[object]] = {
             "summary": self.figures or self.ladders or self.bars,
             "clips": self.clips,
             "obedience": self.matrices,
@@ -213,7 +215,8 @@ class Report:
             "provenance": (),
         }
         told = [table.section for table in self.tables]
-        return {anchor: anchor.capitalize() for anchor, parts in filled.items() if parts or anchor in told}
+        shown: list[Section] = [anchor for anchor, parts in filled.items() if parts or anchor in told]
+        return {anchor: self.names.get(anchor, anchor.capitalize()) for anchor in shown}
 
 
 def write_page(report: Report, folder: Path, name: str = "index.html") -> Path:

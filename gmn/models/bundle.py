@@ -78,7 +78,8 @@ class LoadedBundle(Bundle):
 
 def save_bundle(folder: Folder, bundle: Bundle, card: str) -> str:
     """Write a bundle's files, the root last; returns its digest."""
-    weights = safetensors.torch.save(bundle.model.state_dict())
+    # Whatever their order in memory, the file has the plain one.
+    weights = safetensors.torch.save({name: value.contiguous() for name, value in bundle.model.state_dict().items()})
     name = _digest(weights, bundle.identity)
     folder.write_bytes(WEIGHTS, weights)
     folder.write_bytes("README.md", card.encode())

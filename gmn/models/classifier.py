@@ -39,7 +39,7 @@ class SpectrogramConfig(Config):
     """Networks whose probabilities are averaged; each costs as much as the first."""
     n_fft: int = Field(1024, ge=16)
     """Samples in a spectrogram frame."""
-    hop_length: int = Field(320, ge=1)
+    hop_length: int = Field(512, ge=1)
     """Samples from one frame to the next."""
     n_mels: int = Field(64, ge=8)
     """Mel bands."""
@@ -68,6 +68,8 @@ class SpectrogramClassifier(nn.Module):
         self.register_buffer("band_std", torch.ones(config.n_mels))
         size = sum(map(len, self.heads.values()))
         self.members = nn.ModuleList(network(size) for _ in range(config.members))
+        # Channels last: batch norm and pooling of small networks take little more than half the time on a CPU.
+        self.members.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def spectrogram(self, waveform: Tensor) -> Tensor:
         """Map a waveform [B, T] at the model's sample rate, in [-1, 1], to its standardised log-mel [B, M, N]."""
@@ -75,7 +77,8 @@ class SpectrogramClassifier(nn.Module):
 
     def logits(self, spectrogram: Tensor) -> Tensor:
         """Map standardised log-mel [B, M, N] to logits [E, B, K]."""
-        return torch.stack([member(spectrogram[:, None]).float() for member in self.members])
+        x = spectrogram[:, None].contiguous(memory_format=torch.channels_last)
+        return torch.stack([member(x).float() for member in self.members])
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map a waveform [B, T] to logits [E, B, K]."""

@@ -21,7 +21,7 @@ from gmn.models.classifier import Heads, Pool, SpectrogramClassifier, Spectrogra
 class ResNetConfig(SpectrogramConfig):
     """The network's shape and the spectrogram that it sees."""
 
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field((24, 48, 72, 96), min_length=1)
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128), min_length=1)
     """Channels of each stage."""
     blocks: int | None = Field(None, ge=1)
     """Blocks in a stage of the standard layout: 2, with widths 64,128,256,512, is ResNet-18. None: the small layout."""
