@@ -59,7 +59,7 @@ def handmade_features(waveform: npt.NDArray[np.float32], sample_rate: int) -> np
 
     Raises InputError for a waveform that is not [T], T > 0, or not finite.
     """
-    import librosa  # numba comes with it, and takes a second
+    import librosa  # brings numba, which is slow to import
     from librosa.onset import onset_strength
 
     if waveform.ndim != 1 or waveform.size == 0 or not np.isfinite(waveform).all():

@@ -62,7 +62,7 @@ class KNN(nn.Module):
         self.config = config
         self.sample_rate = sample_rate
         self.heads = {head: tuple(labels) for head, labels in heads.items()}
-        self.window_samples = round(config.window_seconds * sample_rate)
+        self.window_samples = max(1, round(config.window_seconds * sample_rate))
         n_features, n_labels = len(HANDMADE), sum(map(len, self.heads.values()))
         self.register_buffer("mean", torch.zeros(n_features, dtype=torch.float64))
         self.register_buffer("std", torch.ones(n_features, dtype=torch.float64))
@@ -105,7 +105,7 @@ class KNN(nn.Module):
 
     def forward(self, features: npt.NDArray[np.floating]) -> dict[str, Tensor]:
         """Map hand-made features [W, 57] to each head's probabilities [W, labels]; of genres, they sum to one."""
-        from sklearn.neighbors import KNeighborsRegressor  # takes half a second
+        from sklearn.neighbors import KNeighborsRegressor  # only where something is judged
 
         asked, found = self.standardise(features), {}
         for head, targets in self._targets().items():

@@ -1,6 +1,8 @@
 """Fitting a k-NN: the hand-made features of the training tracks and their labels are all that it is.
 
-segments --windows_of (each by itself: may run anywhere)--> windows --fit_windows--> KNN --evaluate--> figures
+    segments --windows_of--> windows --fit_windows--> KNN --evaluate--> figures
+
+Each segment is described by itself, and may be anywhere.
 """
 
 from collections import defaultdict
@@ -89,19 +91,21 @@ def fit_windows(dataset: Dataset, settings: KNNSettings, windows: Sequence[Windo
 def window_samples(dataset: Dataset, settings: KNNSettings) -> int:
     """Return the length of a window: no longer than the dataset's segments."""
     seconds = min(settings.model.window_seconds, float(dataset.root["segment_seconds"]))
-    return round(seconds * dataset.sample_rate)
+    return max(1, round(seconds * dataset.sample_rate))
 
 
 def judge_tracks(model: KNN, windows: Sequence[Window]) -> tuple[list[Track], dict[str, npt.NDArray[np.float64]]]:
     """Return the tracks of the windows, N, and each head's probabilities [N, labels]: the mean by length."""
-    tracks = list({window.track.track_id: window.track for window in windows}.values())
-    rows = {track.track_id: row for row, track in enumerate(tracks)}
-    lengths = np.zeros((len(tracks), len(windows)))
-    for column, window in enumerate(windows):
-        lengths[rows[window.track.track_id], column] = window.n_samples
-    shares = lengths / lengths.sum(1, keepdims=True)
-    judged = model(np.stack([window.features for window in windows]))
-    return tracks, {head: shares @ of_window.double().numpy() for head, of_window in judged.items()}
+    tracks = {window.track.track_id: window.track for window in windows}
+    row_of = {track_id: row for row, track_id in enumerate(tracks)}
+    rows = np.array([row_of[window.track.track_id] for window in windows])
+    lengths = np.array([window.n_samples for window in windows], np.float64)
+    shares = lengths / np.bincount(rows, lengths)[rows]
+    judged = {}
+    for head, of_window in model(np.stack([window.features for window in windows])).items():
+        judged[head] = np.zeros((len(tracks), of_window.shape[1]))
+        np.add.at(judged[head], rows, shares[:, None] * of_window.double().numpy())
+    return list(tracks.values()), judged
 
 
 def evaluate(model: KNN, windows: Sequence[Window]) -> dict[str, dict[str, Any]]:
