@@ -1,0 +1,132 @@
+"""Fitting a k-NN to the small collection."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gmn.audio.handmade import handmade_features
+from gmn.datasets.dataset import Dataset
+from gmn.datasets.labels import GEMS, LabelsConfig
+from gmn.datasets.settings import IngestConfig
+from gmn.errors import InputError
+from gmn.models.knn import KNN, KNNConfig
+from gmn.training.knn import (
+    KNNSettings,
+    Window,
+    choose_heads,
+    evaluate,
+    fit_knn,
+    fit_windows,
+    judge_tracks,
+    window_samples,
+    windows_of,
+)
+
+SETTINGS = KNNSettings(model=KNNConfig(neighbours=3))
+
+
+def split_windows(dataset: Dataset, split: str, settings: KNNSettings = SETTINGS) -> list[Window]:
+    reader = dataset.segments(split)
+    return windows_of(reader, range(len(reader)), dataset.sample_rate, window_samples(dataset, settings))
+
+
+@pytest.fixture(scope="module")
+def train(dataset: Dataset) -> list[Window]:
+    return split_windows(dataset, "train")
+
+
+@pytest.fixture(scope="module")
+def held_out(dataset: Dataset) -> list[Window]:
+    return split_windows(dataset, "test")
+
+
+@pytest.fixture(scope="module")
+def model(dataset: Dataset, train: list[Window]) -> KNN:
+    return fit_windows(dataset, SETTINGS, train)
+
+
+def test_the_windows_are_those_of_the_training_tracks(dataset: Dataset, model: KNN) -> None:
+    fitted = fit_knn(dataset, SETTINGS).state_dict()
+    assert all(torch.equal(value, fitted[name]) for name, value in model.state_dict().items())
+
+
+def test_it_remembers_the_training_tracks(dataset: Dataset, model: KNN, train: list[Window]) -> None:
+    assert len(model.features) == model.config.examples == len(dataset.segments("train"))
+    assert model.heads == {"genre": dataset.genres, "emotion": GEMS}
+    assert model.config.window_seconds == 2.0  # a dataset's segments, where those are shorter than the six seconds
+    judged = model(np.stack([window.features for window in train]))["genre"]
+    heard = [dataset.genres[i] for i in judged.argmax(1)]
+    assert heard == [window.track.genre for window in train]
+
+
+def test_it_tells_the_held_out_tracks(model: KNN, held_out: list[Window]) -> None:
+    figures = evaluate(model, held_out)
+    assert figures["genre"]["tracks"] == figures["emotion"]["tracks"] == 4
+    assert figures["genre"]["accuracy"] >= 0.75
+    assert figures["emotion"]["mean_r"] > 0
+
+
+def test_a_track_is_judged_as_its_audio_is(dataset: Dataset, model: KNN, held_out: list[Window]) -> None:
+    reader = dataset.segments("test")
+    tracks, judged = judge_tracks(model, held_out)
+    for row, track in enumerate(tracks):
+        items = [item for item, segment in enumerate(reader.segments) if segment.track == track]
+        waveform = np.concatenate([reader.pcm(item) for item in items]).astype(np.float32) / np.float32(32768)
+        for head, probabilities in model.judge(torch.from_numpy(waveform)).items():
+            np.testing.assert_allclose(judged[head][row], probabilities, atol=1e-6)
+
+
+def test_windows_do_not_depend_on_which_are_asked_for(dataset: Dataset, held_out: list[Window]) -> None:
+    length = window_samples(dataset, SETTINGS)
+    apart = [
+        window for item in range(len(held_out)) for window in windows_of(dataset.segments("test"), [item], 8000, length)
+    ]
+    assert [window.track for window in apart] == [window.track for window in held_out]
+    assert all(np.array_equal(a.features, b.features) for a, b in zip(apart, held_out, strict=True))
+
+
+def test_a_segment_is_cut_into_windows_and_its_short_rest_is_not_learnt(dataset: Dataset) -> None:
+    settings = KNNSettings(model=KNNConfig(neighbours=3, window_seconds=0.7))
+    windows = split_windows(dataset, "train", settings)
+    track = windows[0].track
+    mine = [window for window in windows if window.track == track]
+    assert [window.n_samples for window in mine] == [5600, 5600, 4800, 5600, 2400]  # of 2 s and of 1 s
+    start = dataset.segments("train").pcm(0)[5600:11200].astype(np.float32) / np.float32(32768)
+    np.testing.assert_array_equal(mine[1].features, handmade_features(start, dataset.sample_rate))
+    assert fit_windows(dataset, settings, windows).config.examples == len(windows) * 4 // 5
+
+
+def test_tracks_without_a_label_are_left_out_of_its_head(
+    dataset: Dataset, corpus: Path, tmp_path: Path, ingest_here: Any
+) -> None:
+    rows = (corpus / "labels.csv").read_text().splitlines()
+    (tmp_path / "labels.csv").write_text("\n".join([rows[0], *rows[1::2]]) + "\n")
+    labels = LabelsConfig(kind="folders", path=str(tmp_path / "labels.csv"))
+    ingest_here(IngestConfig(source=str(corpus), output=str(tmp_path / "d"), sample_rate=8000, labels=labels))
+    half = Dataset(str(tmp_path / "d"))
+    known = sum(track.emotion is not None for track in half.tracks)
+    assert 0 < known < len(half.tracks)
+    windows = split_windows(half, "train")
+    model = fit_windows(half, SETTINGS, windows)
+    assert not model.targets[:, :4].isnan().any()
+    assert model.targets[:, 4:].isnan().any(1).sum() == sum(window.track.emotion is None for window in windows)
+    everything = evaluate(model, [*windows, *split_windows(half, "test"), *split_windows(half, "validation")])
+    assert everything["genre"]["tracks"] == len(half.tracks)
+    assert everything["emotion"]["tracks"] == known
+    assert fit_windows(half, SETTINGS.model_copy(update={"heads": ("emotion",)}), windows).heads == {"emotion": GEMS}
+
+
+def test_a_head_without_labels_is_refused(corpus: Path, tmp_path: Path, ingest_here: Any) -> None:
+    ingest_here(IngestConfig(source=str(corpus), output=str(tmp_path / "d"), sample_rate=8000))
+    dataset = Dataset(str(tmp_path / "d"))
+    assert choose_heads(dataset, None) == {"genre": dataset.genres}
+    with pytest.raises(InputError, match="no track has a label for emotion"):
+        fit_knn(dataset, KNNSettings(heads=("emotion", "genre")))
+
+
+def test_more_neighbours_than_examples_are_refused(dataset: Dataset, train: list[Window]) -> None:
+    with pytest.raises(InputError, match=r"model\.neighbours: 99, but 32 examples have a label for genre"):
+        fit_windows(dataset, KNNSettings(model=KNNConfig(neighbours=99)), train)
