@@ -39,10 +39,15 @@ demo: $(STAMP) ## Run the whole chain on audio it composes itself, or on yours: 
 	$(if $(LABELS),$(if $(AUDIO),,$(error LABELS= belongs to your own audio: give AUDIO= as well)))
 	@$(BIN)/python -m jobs.pipeline $(PIPELINE)
 
-gtzan: $(STAMP) ## Ingest your copy of GTZAN with its fault-filtered split, and audit it: AUDIO=dir [OUTPUT=dir]
+gtzan: $(STAMP) ## k-NN, CNN and ResNet on your copy of GTZAN, by its fault-filtered split: AUDIO=dir [OUTPUT=dir]
 	$(if $(AUDIO),,$(error gmn downloads nothing: name the folder that holds GTZAN's ten genres with AUDIO=))
 	@$(BIN)/python -m jobs.ingest --config configs/ingest/gtzan.yaml 'source=$(AUDIO)' 'output=$(GTZAN)/dataset'
 	@$(BIN)/python -m jobs.audit 'dataset=$(GTZAN)/dataset'
+	@for kind in knn cnn resnet; do \
+		$(BIN)/python -m jobs.train --config configs/train/$$kind.yaml 'dataset=$(GTZAN)/dataset' "output=$(GTZAN)/$$kind" || exit; \
+	done
+	@$(BIN)/python -m jobs.compare 'models=$(GTZAN)/knn,$(GTZAN)/cnn,$(GTZAN)/resnet' 'dataset=$(GTZAN)/dataset' \
+		'output=$(GTZAN)/report'
 
 ui: $(STAMP) ## Show a run's metrics in the browser: [RUN=runs/demo] [PORT=5000]
 	@if [ ! -f '$(RUN)/mlflow.db' ]; then \

@@ -1,7 +1,7 @@
 """Train a model on a dataset and write its bundle.
 
 A file after --config names the kind of model and its recipe: configs/train/wavenet.yaml, lstm.yaml,
-resnet.yaml, cnn.yaml.
+resnet.yaml, cnn.yaml, knn.yaml.
 """
 
 import sys
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
 def run_train(config: Training) -> str:
     """Train, with a progress bar, and say how good the model is on held-out tracks."""
     log_beside(config.output)
-    bar = Bar(f"train {config.kind}", "steps")
+    bar = Bar(f"train {config.kind}", "segments" if config.kind == "knn" else "steps")
     newest = ""
 
     def tick(step: int, steps: int, values: Mapping[str, float]) -> None:

@@ -18,10 +18,17 @@ from gmn.datasets.dataset import Dataset, Track
 from gmn.evaluation.folds import By, make_fold
 from gmn.models.bundle import Generator, LoadedBundle, load_bundle
 from gmn.storage import Folder, digest_json
+from gmn.training import knn
 from gmn.training.classifier import CNNSettings, ResNetSettings, fit_and_predict
+from gmn.training.knn import KNNSettings
 from gmn.training.labelled import Predictions, label_of
 
-SETTINGS: dict[str, type[ResNetSettings | CNNSettings]] = {"resnet": ResNetSettings, "cnn": CNNSettings}
+RECIPES: dict[str, type[ResNetSettings | CNNSettings | KNNSettings]] = {
+    "resnet": ResNetSettings,
+    "cnn": CNNSettings,
+    "knn": KNNSettings,
+}
+"""Settings of each kind of model."""
 
 ROWS = pa.schema(
     [
@@ -115,9 +122,12 @@ def _train_anew(
 ) -> tuple[list[Track], Predictions]:
     assert work.by is not None
     readers = make_fold(dataset, labelled(dataset, bundle), work.by, work.folds, work.fold, work.seed)
-    recipe = SETTINGS[bundle.model.kind]
+    recipe = RECIPES[bundle.model.kind]
     known = {key: value for key, value in bundle.facts["training"].items() if key in recipe.model_fields}
-    return fit_and_predict(dataset, recipe(**known | {"heads": tuple(bundle.heads)}), readers, tick)
+    settings = recipe(**known | {"heads": tuple(bundle.heads)})
+    if isinstance(settings, KNNSettings):
+        return knn.fit_and_predict(dataset, settings, readers)
+    return fit_and_predict(dataset, settings, readers, tick)
 
 
 def _judge_test_tracks(

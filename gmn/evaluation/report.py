@@ -136,7 +136,8 @@ def _curves(findings: Findings) -> list[Curve]:
     curves = [_curve(generator["kind"], "bits per sample", generator["history"])]
     # A model of two heads stands among the models twice.
     for model in {model["digest"]: model for model in findings.models}.values():
-        curves.append(_curve(model["training"]["kind"], "loss, accuracy or r", model["history"]))
+        if model["history"]:
+            curves.append(_curve(model["training"]["kind"], "loss, accuracy or r", model["history"]))
     return curves
 
 
@@ -183,7 +184,7 @@ def _models(findings: Findings) -> Table:
     for model in (findings.library["model"], *findings.models):
         what = f"{model['training']['kind']}, {model.get('head') or 'generator'}"
         size, seconds = f"{model['parameters']:,}", f"{model['train_seconds']:.0f}"
-        steps = str(model["training"]["fit"]["steps"])
+        steps = str(model["training"].get("fit", {}).get("steps", ""))
         rows.append([what, size, steps, seconds, model["digest"][:12], model["uri"]])
     return Table("Models", ["model", "parameters", "steps", "seconds", "digest", "bundle"], rows)
 

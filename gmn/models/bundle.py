@@ -22,6 +22,7 @@ from gmn.errors import InputError
 from gmn.models.classifier import HEADS, Heads
 from gmn.models.cnn import CNN, CNNConfig
 from gmn.models.conditioning import Conditions
+from gmn.models.knn import KNN, FittedKNNConfig
 from gmn.models.lstm import LSTM, LSTMConfig
 from gmn.models.resnet import ResNet, ResNetConfig
 from gmn.models.wavenet import WaveNet, WaveNetConfig
@@ -36,9 +37,13 @@ IDENTITY_1_1 = ("kind", "architecture", "sample_rate", "head", "labels", "condit
 """The same before version 1.2, when a classifier had one head."""
 
 Generator = WaveNet | LSTM
-Classifier = ResNet | CNN
+Classifier = ResNet | CNN | KNN
 GENERATORS: dict[str, tuple[Any, Any]] = {"wavenet": (WaveNet, WaveNetConfig), "lstm": (LSTM, LSTMConfig)}
-CLASSIFIERS: dict[str, tuple[Any, Any]] = {"resnet": (ResNet, ResNetConfig), "cnn": (CNN, CNNConfig)}
+CLASSIFIERS: dict[str, tuple[Any, Any]] = {
+    "resnet": (ResNet, ResNetConfig),
+    "cnn": (CNN, CNNConfig),
+    "knn": (KNN, FittedKNNConfig),
+}
 
 
 @dataclass(frozen=True)
@@ -149,5 +154,5 @@ def _build(root: Mapping[str, Any], conditions: Conditions) -> Generator | Class
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Count a model's trained numbers."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    """Count a model's trained numbers; of a k-NN, the numbers that it stores."""
+    return sum(value.numel() for value in (model.buffers() if isinstance(model, KNN) else model.parameters()))

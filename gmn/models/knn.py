@@ -9,7 +9,6 @@ The logarithm of a variance is standardised, not the variance: those span orders
 examples would set the scale for all.
 """
 
-from collections.abc import Mapping
 from typing import Literal, Self
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from gmn.audio.handmade import HANDMADE, handmade_features
 from gmn.config import Config
 from gmn.errors import InputError
+from gmn.models.classifier import Heads
 
 _VARIANCES = [name.endswith("_var") for name in HANDMADE]
 _LEAST_VARIANCE = 1e-8
@@ -57,7 +57,7 @@ class KNN(nn.Module):
     features: Tensor
     targets: Tensor
 
-    def __init__(self, config: FittedKNNConfig, sample_rate: int, heads: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, config: FittedKNNConfig, sample_rate: int, heads: Heads) -> None:
         super().__init__()
         self.config = config
         self.sample_rate = sample_rate
@@ -74,7 +74,7 @@ class KNN(nn.Module):
         cls,
         config: KNNConfig,
         sample_rate: int,
-        heads: Mapping[str, tuple[str, ...]],
+        heads: Heads,
         features: npt.NDArray[np.floating],
         targets: npt.NDArray[np.floating],
     ) -> Self:

@@ -19,8 +19,7 @@ def model_card(bundle: Bundle) -> str:
         "## Learned from",
         f"Dataset `{dataset['uri']}`, digest `{dataset['digest'][:12]}`: {counts['tracks']} tracks, "
         f"{counts['hours']} hours, of which {counts['splits'].get('train', 0)} tracks were trained on.",
-        f"{training['fit']['steps']} steps of {training['fit']['batch_size']} examples, seed {training['seed']}, "
-        f"{facts['train_seconds']:.0f} seconds.",
+        _effort(training) + f"{facts['train_seconds']:.0f} seconds.",
         "",
         "## Judged on held-out tracks",
         *([line for head in bundle.heads for line in _judge(head, facts["test"][head])] or _generator(facts["test"])),
@@ -29,6 +28,13 @@ def model_card(bundle: Bundle) -> str:
         "Claims about music unlike the tracks above; the test tracks come from the same collection.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _effort(training: dict[str, Any]) -> str:
+    if "fit" not in training:
+        return f"{training['model']['neighbours']} neighbours by {training['model']['metric']} distance, "
+    fit = training["fit"]
+    return f"{fit['steps']} steps of {fit['batch_size']} examples, seed {training['seed']}, "
 
 
 def _judge(head: str, test: dict[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ from gmn import __version__, runtime, tracking
 from gmn.config import Config
 from gmn.datasets.dataset import Dataset
 from gmn.errors import InputError
-from gmn.models.bundle import BUNDLE, CLASSIFIERS, Bundle, count_parameters, save_bundle
+from gmn.models.bundle import BUNDLE, CLASSIFIERS, Bundle, Classifier, Generator, count_parameters, save_bundle
 from gmn.models.classifier import SpectrogramClassifier
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet
@@ -30,6 +30,8 @@ from gmn.training.card import model_card
 from gmn.training.classifier import ClassifierTask, CNNSettings, ResNetSettings
 from gmn.training.first_weights import read_first_weights, take_first_weights
 from gmn.training.generator import GeneratorTask, LSTMSettings, WaveNetSettings
+from gmn.training.knn import KNNSettings
+from gmn.training.knn_job import learn_knn
 from gmn.training.loop import Fit
 
 STATE = "training_state"
@@ -48,13 +50,18 @@ class Workers(Config):
     """Cores, and torch threads, of each. Several threads of one process wait for each other where a core is busy."""
 
 
-class TrainPaths(Config):
-    """From what, to where, and by how many."""
+class Paths(Config):
+    """From what, and to where."""
 
     dataset: str
     """The dataset to learn from."""
     output: str
     """The bundle to write."""
+
+
+class TrainPaths(Paths):
+    """The same, and by how many."""
+
     workers: Workers = Workers()
     """The processes that train together."""
 
@@ -75,13 +82,19 @@ class TrainCNN(CNNSettings, TrainPaths):
     """Train a plain convolutional network, a classifier of genre and of emotion."""
 
 
-Training = TrainWaveNet | TrainLSTM | TrainResNet | TrainCNN
+class TrainKNN(KNNSettings, Paths):
+    """Fit a k-NN on hand-made features, a classifier of genre and of emotion."""
+
+
+Network = TrainWaveNet | TrainLSTM | TrainResNet | TrainCNN
+Training = Network | TrainKNN
 
 TRAINING: dict[str, type[Training]] = {
     "wavenet": TrainWaveNet,
     "lstm": TrainLSTM,
     "resnet": TrainResNet,
     "cnn": TrainCNN,
+    "knn": TrainKNN,
 }
 """What `kind` may name."""
 
@@ -117,6 +130,9 @@ def check(config: Training, dataset: Dataset) -> None:
 
     Raises InputError where it has not.
     """
+    if isinstance(config, TrainKNN):
+        labelled.open_readers(dataset, config.heads)
+        return
     if config.workers.count is not None and config.fit.batch_size % config.workers.count:
         raise InputError(
             f"fit.batch_size: {config.fit.batch_size} is not a multiple of workers.count={config.workers.count}"
@@ -135,15 +151,12 @@ def check(config: Training, dataset: Dataset) -> None:
 
 def _train(config: Training, dataset: Dataset, output: Folder, run: tracking.Run, tick: Tick) -> None:
     started = time.time()
-    weights, found = _fit_on_ray(config, output, tick)
-    conditions = Conditions.from_json(found["conditions"])
-    if isinstance(config, TrainResNet | TrainCNN):
-        model = CLASSIFIERS[config.kind][0](config.model, dataset.sample_rate, found["heads"])
+    model: Generator | Classifier
+    if isinstance(config, TrainKNN):
+        model, found = learn_knn(dataset, config, lambda done, total: tick(done, total, {}))
     else:
-        model = config.make_model(conditions.size)
-    model.load_state_dict(weights)
-    if isinstance(model, SpectrogramClassifier):
-        model.divide_logits(found["temperatures"])
+        model, found = _fit_on_ray(config, dataset, output, tick)
+    conditions = Conditions.from_json(found["conditions"])
     facts = {
         "parameters": count_parameters(model),
         "dataset": {"uri": dataset.folder.uri, "digest": dataset.digest, "counts": dataset.root["counts"]},
@@ -162,8 +175,10 @@ def _train(config: Training, dataset: Dataset, output: Folder, run: tracking.Run
             run.log_files(output.local / name, "bundle")
 
 
-def _fit_on_ray(config: Training, output: Folder, tick: Tick) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Run the fit under Ray Train; returns the weights to keep and what the first worker found."""
+def _fit_on_ray(
+    config: Network, dataset: Dataset, output: Folder, tick: Tick
+) -> tuple[Generator | Classifier, dict[str, Any]]:
+    """Run the fit under Ray Train; returns the network to keep and what the first worker found."""
     runtime.connect()
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -194,7 +209,15 @@ def _fit_on_ray(config: Training, output: Folder, tick: Tick) -> tuple[dict[str,
         raise InputError(result.return_value["error"])
     with result.checkpoint.as_directory() as folder:
         state = torch.load(Path(folder, "state.pt"), weights_only=True)
-    return state["best"]["weights"] if state["best"] else state["average"], result.return_value
+    found: dict[str, Any] = result.return_value
+    if isinstance(config, TrainResNet | TrainCNN):
+        model = CLASSIFIERS[config.kind][0](config.model, dataset.sample_rate, found["heads"])
+    else:
+        model = config.make_model(Conditions.from_json(found["conditions"]).size)
+    model.load_state_dict(state["best"]["weights"] if state["best"] else state["average"])
+    if isinstance(model, SpectrogramClassifier):
+        model.divide_logits(found["temperatures"])
+    return model, found
 
 
 def _worker(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -252,7 +275,7 @@ def _worker(arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def make_task(config: Training, device: torch.device) -> GeneratorTask | ClassifierTask:
+def make_task(config: Network, device: torch.device) -> GeneratorTask | ClassifierTask:
     """Build what a configuration trains, on a device."""
     dataset = Dataset(config.dataset)
     if isinstance(config, TrainResNet | TrainCNN):

@@ -12,18 +12,20 @@ from gmn.datasets.dataset import Dataset
 from gmn.datasets.labels import GEMS, LabelsConfig
 from gmn.datasets.settings import IngestConfig
 from gmn.errors import InputError
+from gmn.models.bundle import load_bundle
 from gmn.models.knn import KNN, KNNConfig
+from gmn.training import job, knn_job
+from gmn.training.job import TrainKNN
 from gmn.training.knn import (
     KNNSettings,
     Window,
-    choose_heads,
-    evaluate,
-    fit_knn,
+    fit_and_predict,
     fit_windows,
-    judge_tracks,
+    predict,
     window_samples,
     windows_of,
 )
+from gmn.training.labelled import judge_tracks
 
 SETTINGS = KNNSettings(model=KNNConfig(neighbours=3))
 
@@ -48,9 +50,35 @@ def model(dataset: Dataset, train: list[Window]) -> KNN:
     return fit_windows(dataset, SETTINGS, train)
 
 
-def test_the_windows_are_those_of_the_training_tracks(dataset: Dataset, model: KNN) -> None:
-    fitted = fit_knn(dataset, SETTINGS).state_dict()
-    assert all(torch.equal(value, fitted[name]) for name, value in model.state_dict().items())
+def evaluate(model: KNN, windows: list[Window]) -> dict[str, dict[str, Any]]:
+    return judge_tracks(*predict(model, windows), model.heads)
+
+
+def test_in_one_process_it_predicts_the_same(dataset: Dataset, model: KNN, held_out: list[Window]) -> None:
+    readers = {split: dataset.segments(split) for split in ("train", "validation", "test")}
+    tracks, judged = fit_and_predict(dataset, SETTINGS, readers)
+    expected_tracks, expected = predict(model, held_out)
+    assert tracks == expected_tracks
+    assert all(np.array_equal(judged[head], expected[head]) for head in model.heads)
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_the_job_makes_a_bundle_that_hears_the_same(
+    dataset: Dataset, model: KNN, tmp_path: Path, held_out: list[Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knn_job, "CHUNK_SEGMENTS", 5)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    said: list[tuple[int, int]] = []
+    config = TrainKNN(model=SETTINGS.model, dataset=dataset.folder.uri, output=str(tmp_path / "knn"))
+    summary = job.train(config, lambda done, total, values: said.append((done, total)))
+    bundle = load_bundle(str(tmp_path / "knn"), "classifier")
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in bundle.model.state_dict().items())
+    assert bundle.heads == model.heads
+    assert summary.test == evaluate(model, held_out)
+    total = len(dataset.segments("train")) + len(dataset.segments("test"))
+    assert said[0] == (0, total)
+    assert said[-1] == (total, total)
+    assert "3 neighbours by cosine distance" in (tmp_path / "knn" / "README.md").read_text()
 
 
 def test_it_remembers_the_training_tracks(dataset: Dataset, model: KNN, train: list[Window]) -> None:
@@ -71,7 +99,7 @@ def test_it_tells_the_held_out_tracks(model: KNN, held_out: list[Window]) -> Non
 
 def test_a_track_is_judged_as_its_audio_is(dataset: Dataset, model: KNN, held_out: list[Window]) -> None:
     reader = dataset.segments("test")
-    tracks, judged = judge_tracks(model, held_out)
+    tracks, judged = predict(model, held_out)
     for row, track in enumerate(tracks):
         items = [item for item, segment in enumerate(reader.segments) if segment.track == track]
         waveform = np.concatenate([reader.pcm(item) for item in items]).astype(np.float32) / np.float32(32768)
@@ -122,9 +150,8 @@ def test_tracks_without_a_label_are_left_out_of_its_head(
 def test_a_head_without_labels_is_refused(corpus: Path, tmp_path: Path, ingest_here: Any) -> None:
     ingest_here(IngestConfig(source=str(corpus), output=str(tmp_path / "d"), sample_rate=8000))
     dataset = Dataset(str(tmp_path / "d"))
-    assert choose_heads(dataset, None) == {"genre": dataset.genres}
     with pytest.raises(InputError, match="no track has a label for emotion"):
-        fit_knn(dataset, KNNSettings(heads=("emotion", "genre")))
+        fit_windows(dataset, KNNSettings(heads=("emotion", "genre")), split_windows(dataset, "train"))
 
 
 def test_more_neighbours_than_examples_are_refused(dataset: Dataset, train: list[Window]) -> None:
