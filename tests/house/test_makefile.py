@@ -45,4 +45,6 @@ def test_gtzan_needs_its_audio() -> None:
     assert "name the folder that holds GTZAN's ten genres with AUDIO=" in refused.stderr
     shown = dry("AUDIO=my audio").stdout
     assert "configs/ingest/gtzan.yaml 'source=my audio' 'output=runs/gtzan/dataset'" in shown
+    assert "for kind in knn cnn resnet" in shown
+    assert "'models=runs/gtzan/knn,runs/gtzan/cnn,runs/gtzan/resnet'" in shown
     assert "'dataset=elsewhere/dataset'" in dry("AUDIO=audio", "OUTPUT=elsewhere").stdout
