@@ -1,5 +1,6 @@
 """Training a classifier: random crops of log-mel spectrograms, mixed, masked, louder or softer; judged by track."""
 
+import copy
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -142,6 +143,30 @@ class ClassifierTask:
         return {
             head: float(np.exp(minimize_scalar(lambda t, head=head: loss(head, t), bounds=(-1.5, 1.5)).x))
             for head in self.heads
+        }
+
+    def check_bf16(self, model: SpectrogramClassifier) -> dict[str, Any]:
+        """Say what bfloat16 changes of what is heard in the test tracks.
+
+        Returns their number `tracks`, of how many each head's top label is `changed`, and the `largest` change of a
+        probability.
+        """
+        rough = copy.deepcopy(model)
+        rough.members.bfloat16()
+        heard = []
+        for network in (model, rough):
+            tracks, logits, samples = self._listen(network, "test")
+            judged = [self.model.probabilities(of_track) for of_track in logits]
+            heard.append([{h: (n / n.sum()) @ p for h, p in of.items()} for n, of in zip(samples, judged, strict=True)])
+        pairs = list(zip(*heard, strict=True))
+
+        def top(head: str, judged: Mapping[str, Tensor]) -> int:
+            return int(self.conditions.standing(head, judged[head].numpy()).argmax())
+
+        return {
+            "tracks": len(tracks),
+            "changed": {head: sum(top(head, a) != top(head, b) for a, b in pairs) for head in self.heads},
+            "largest": max(float((a[head] - b[head]).abs().max()) for a, b in pairs for head in self.heads),
         }
 
     @torch.no_grad()

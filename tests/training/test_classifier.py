@@ -224,6 +224,18 @@ def test_the_temperature_makes_validation_likeliest(dataset: Dataset) -> None:
     assert after["genre_accuracy"] == before["genre_accuracy"]
 
 
+def test_what_bfloat16_changes_is_said(dataset: Dataset) -> None:
+    """Little, of a network as it is; more, of one whose logits are enlarged until they tell all apart."""
+    task = make(dataset)
+    model = task.model.eval()
+    said = task.check_bf16(model)
+    assert (said["tracks"], said["changed"].keys()) == (4, {"genre", "emotion"})
+    assert 0 < said["largest"] < 0.02
+    model.divide_logits({"genre": 1e-4, "emotion": 1e-4})
+    assert task.check_bf16(model)["largest"] > 2 * said["largest"]
+    assert next(model.members.parameters()).dtype == torch.float32
+
+
 def test_a_head_without_labels_is_refused(corpus: Path, tmp_path: Path, ingest_here: Any) -> None:
     settings: dict[str, Any] = {"source": str(corpus), "sample_rate": 8000}
     ingest_here(IngestConfig(output=str(tmp_path / "folders"), **settings))
