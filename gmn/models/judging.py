@@ -98,7 +98,10 @@ def _as_float(waveform: Tensor) -> Tensor:
 
 
 class _Listener:
-    """Models that hear the same log-mel of the same windows."""
+    """Models that hear the same log-mel of the same windows.
+
+    Logits become probabilities an input at a time: where a number stands in a batch decides which code rounds it.
+    """
 
     def __init__(self, models: Sequence[SpectrogramClassifier]) -> None:
         self.models = models
@@ -122,9 +125,10 @@ class _Listener:
         for model, heard in zip(self.models, self._heard, strict=True):
             of_inputs = []
             for item in range(n_inputs):
-                _, samples, probabilities = zip(*sorted(heard[item], key=lambda window: window[0]), strict=True)
+                _, samples, logits = zip(*sorted(heard.pop(item), key=lambda window: window[0]), strict=True)
                 lengths = torch.tensor(samples, dtype=torch.float32)
-                of_inputs.append(model.by_head((lengths / lengths.sum()) @ torch.stack(probabilities)))
+                judged = model.probabilities(torch.stack(logits, dim=1))
+                of_inputs.append({head: (lengths / lengths.sum()) @ of_head for head, of_head in judged.items()})
             said.append((model, of_inputs))
         return said
 
@@ -138,7 +142,6 @@ class _Listener:
         waveform = torch.stack([window for _, _, window in windows]).to(self.models[0].band_mean.device)
         log_mel = self.models[0].log_mel(_as_float(waveform)).expand(max(2, len(windows)), -1, -1)
         for model, heard in zip(self.models, self._heard, strict=True):
-            judged = model.probabilities(model.logits(model.standardise(log_mel)))
-            rows = torch.cat(list(judged.values()), dim=-1).cpu()
-            for (item, index, window), row in zip(windows, rows, strict=False):
-                heard[item].append((index, len(window), row))
+            of_batch = model.logits(model.standardise(log_mel)).cpu()
+            for place, (item, index, window) in enumerate(windows):
+                heard[item].append((index, len(window), of_batch[:, place]))
