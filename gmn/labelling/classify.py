@@ -70,7 +70,7 @@ def classify(config: ClassifyConfig, progress: Progress = lambda done, total: No
         if not whole:
             chunks = list(write_chunks(output, source.chunks(), INPUTS, source.address))
             _run_chunks(chunks, source, output, bundles, progress)
-            _commit(output, bundles, chunks)
+            commit(output, bundles, chunks)
         return ClassifySummary(**LABELS.read(output)["counts"])
 
 
@@ -134,7 +134,7 @@ def _ready(models: tuple[tuple[str, str], ...], device: str) -> list[LoadedBundl
     return bundles
 
 
-def _commit(output: Folder, bundles: Sequence[LoadedBundle], chunks: Sequence[Chunk]) -> None:
+def commit(output: Folder, bundles: Sequence[LoadedBundle], chunks: Sequence[Chunk]) -> None:
     """Count what the parts say, one at a time, and write the root."""
     n_inputs = sum(chunk.files for chunk in chunks)
     heads = {head: bundle for bundle in bundles for head in bundle.heads}

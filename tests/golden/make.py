@@ -112,7 +112,7 @@ def make_library(folder: Path) -> None:
         classify.label_chunk(
             tuple((bundle.uri, bundle.digest) for bundle in judging), source.address, labels.uri, chunk, "cpu"
         )
-    classify._commit(labels, judging, chunks)
+    classify.commit(labels, judging, chunks)
     shutil.rmtree(Path(labels.uri) / "listing")
 
 
