@@ -1,7 +1,9 @@
 """What can be labelled: an audio file, a folder of them, a library's clips, a dataset's tracks.
 
-Source(uri).chunks() -> rows of INPUTS, in chunks of some seconds' work      on the driver, a chunk at a time
-read_inputs(address, rows, rates) -> the sound of each, or why there is none      in a worker, one by one
+    driver: Source(uri).chunks() -> rows of INPUTS, in chunks of some seconds' work
+    worker: read_inputs(address, rows, rates) -> the sound of each, or why there is none, one by one
+
+Neither holds more than a chunk of rows, and the sound of one input; but a dataset's tracks are all listed at once.
 """
 
 import itertools
