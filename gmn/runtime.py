@@ -1,6 +1,7 @@
 """Ray as gmn's jobs use it: join the cluster that is there, else start a small one here; and its noise, in a file."""
 
 import contextlib
+import itertools
 import logging
 import os
 import socket
@@ -18,6 +19,9 @@ from gmn.errors import InputError
 
 LOCAL_OBJECT_STORE_BYTES = 512 << 20
 """A local Ray's object store. Audio never crosses it, only table rows; Ray's default takes a third of the memory."""
+
+TASKS_AT_A_TIME = 1000
+"""Ray tasks that wait or run: more than a cluster has cores, few enough to be asked after one by one."""
 
 
 def connect() -> None:
@@ -168,7 +172,7 @@ def listening(hear: Callable[[Any], None]) -> Iterator[Any]:
             last = over.wait(0.5)
             # A lost mailbox costs the progress bar, not the work.
             with contextlib.suppress(RayError):
-                for message in ray.get(mailbox.take.remote(), timeout=10):
+                for message in ray.get(mailbox.take.remote(), timeout=60):
                     hear(message)
 
     thread = threading.Thread(target=listen, daemon=True)
@@ -182,16 +186,18 @@ def listening(hear: Callable[[Any], None]) -> Iterator[Any]:
 
 
 def results(tasks: Iterable[Any]) -> Iterator[Any]:
-    """Yield what Ray tasks return, as they are done.
+    """Yield what Ray tasks return, as they are done; they are started as they are taken, so many at a time.
 
     Where one fails, or no more are wanted, the rest are stopped and waited for, so that nothing of them comes later.
     """
     import ray
 
-    pending = list(tasks)
+    more = iter(tasks)
+    pending = list(itertools.islice(more, TASKS_AT_A_TIME))
     try:
         while pending:
             (done,), pending = ray.wait(pending)
+            pending += itertools.islice(more, 1)
             yield ray.get(done)
     finally:
         for task in pending:

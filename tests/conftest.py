@@ -91,6 +91,10 @@ class RayHere:
     def remote(**_: object) -> Callable[[Callable[..., Any]], SimpleNamespace]:
         return lambda task: SimpleNamespace(remote=lambda *given: lambda: task(*given))
 
+    @staticmethod
+    def cluster_resources() -> dict[str, float]:
+        return {"CPU": 1.0}
+
 
 @pytest.fixture
 def ray_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,22 @@ def test_where_a_task_fails_the_others_are_stopped_and_waited_for(tmp_path: Path
     assert list(runtime.results([])) == []
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray")
+def test_tasks_are_started_as_they_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once were once started, each with its arguments in the driver's memory."""
+    import ray
+
+    started: list[int] = []
+    monkeypatch.setattr(runtime, "TASKS_AT_A_TIME", 2)
+    square = ray.remote(num_cpus=0)(lambda n: n * n)
+    results = runtime.results((started.append(n), square.remote(n))[1] for n in range(5))
+    assert started == []
+    next(results)
+    assert started == [0, 1, 2]
+    assert len(list(results)) == 4
+
+
 @pytest.mark.usefixtures("_log")
 def test_a_log_on_a_full_disk_is_cut_short_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
     runtime.keep_log(Path("/dev/full"))

@@ -1,4 +1,4 @@
-"""The listing: what is to be ingested, streamed from the source into chunks of about a second's work.
+"""The listing: what is to be done, streamed from a source into chunks of about a second's work.
 
     walk --> labels --> listing/part-*.parquet, a row group for each chunk
 
@@ -56,14 +56,21 @@ def write_listing(
 
     `key` is what the parts depend on beside the files: a chunk's name is made of both, so that a rerun knows it.
     """
-    cut = ([_row(file, labeller, known.get(file.path)) for file in found] for found in _cut(source, labeller, known))
+    rows = ([_row(file, labeller, known.get(file.path)) for file in found] for found in _cut(source, labeller, known))
+    return write_chunks(output, rows, LISTING, key)
+
+
+def write_chunks(
+    output: Folder, chunks: Iterator[list[dict[str, Any]]], schema: pa.Schema, key: object
+) -> Iterator[Chunk]:
+    """Write the rows of chunks into parts of the folder `listing`, as they come; yields where each lies."""
     for part in itertools.count():
-        first = next(cut, None)
+        first = next(chunks, None)
         if first is None:
             return
-        # The walk goes on while a part is written; that part's chunks count once it is whole.
-        chunks = itertools.chain([first], itertools.islice(cut, CHUNKS_A_PART - 1))
-        yield from _write(output, f"listing/part-{part:05d}.parquet", chunks, key)
+        # The listing goes on while a part is written; that part's chunks count once it is whole.
+        of_part = itertools.chain([first], itertools.islice(chunks, CHUNKS_A_PART - 1))
+        yield from _write(output, f"listing/part-{part:05d}.parquet", of_part, schema, key)
 
 
 def read_chunk(output: Folder, chunk: Chunk) -> list[dict[str, Any]]:
@@ -98,11 +105,13 @@ def _row(found: Found, labeller: Labeller, seen: Known | None) -> dict[str, Any]
     return asdict(found) | {"known": seen.part if seen else None} | asdict(labeller(found.path))
 
 
-def _write(output: Folder, name: str, chunks: Iterable[list[dict[str, Any]]], key: object) -> list[Chunk]:
-    """Write one part of the listing, a row group a chunk, as the walk finds them."""
+def _write(
+    output: Folder, name: str, chunks: Iterable[list[dict[str, Any]]], schema: pa.Schema, key: object
+) -> list[Chunk]:
+    """Write one part of the listing, a row group a chunk, as they come."""
     written = []
-    with output.writing(name) as stream, pq.ParquetWriter(stream, LISTING) as writer:
+    with output.writing(name) as stream, pq.ParquetWriter(stream, schema) as writer:
         for row_group, rows in enumerate(chunks):
-            writer.write_table(pa.Table.from_pylist(rows, LISTING), row_group_size=len(rows))
+            writer.write_table(pa.Table.from_pylist(rows, schema), row_group_size=len(rows))
             written.append(Chunk(name, row_group, f"part-{digest_json([rows, key])[:16]}", len(rows)))
     return written

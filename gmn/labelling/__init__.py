@@ -1,1 +1,1 @@
-"""Labelling: classifiers over files and libraries."""
+"""Labelling: classifiers over files, libraries and datasets."""

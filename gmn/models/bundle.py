@@ -148,6 +148,8 @@ def _build(root: Mapping[str, Any], conditions: Conditions) -> Generator | Class
         return model(config(**architecture), conditions.size)
     if kind in CLASSIFIERS:
         model, config = CLASSIFIERS[kind]
+        if not set(root["heads"]) <= set(HEADS):
+            raise InputError(f"a classifier of {', '.join(root['heads'])}: this gmn knows {' and '.join(HEADS)}")
         heads = {head: tuple(root["heads"][head]) for head in HEADS if head in root["heads"]}
         return model(config(**architecture), root["sample_rate"], heads)
     raise InputError(f"model kind {kind!r} is unknown to this gmn")

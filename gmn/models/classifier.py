@@ -73,11 +73,15 @@ class SpectrogramClassifier(nn.Module):
 
     def spectrogram(self, waveform: Tensor) -> Tensor:
         """Map a waveform [B, T] at the model's sample rate, in [-1, 1], to its standardised log-mel [B, M, N]."""
-        return (self.log_mel(waveform) - self.band_mean[:, None]) / self.band_std[:, None]
+        return self.standardise(self.log_mel(waveform))
+
+    def standardise(self, log_mel: Tensor) -> Tensor:
+        """Standardise log-mel [B, M, N] per band."""
+        return (log_mel - self.band_mean[:, None]) / self.band_std[:, None]
 
     def logits(self, spectrogram: Tensor) -> Tensor:
-        """Map standardised log-mel [B, M, N] to logits [E, B, K]."""
-        x = spectrogram[:, None].contiguous(memory_format=torch.channels_last)
+        """Map standardised log-mel [B, M, N] to logits [E, B, K], float32 whatever the members compute in."""
+        x = spectrogram[:, None].to(next(self.members.parameters()).dtype, memory_format=torch.channels_last)
         return torch.stack([member(x).float() for member in self.members])
 
     def forward(self, waveform: Tensor) -> Tensor:

@@ -87,9 +87,10 @@ class Conditions:
             )
         return rates
 
-    def top_emotion(self, rates: Sequence[float] | npt.NDArray[np.float32]) -> str:
-        """Name the emotion whose rate is largest once standardised over the training tracks."""
-        return GEMS[int(np.argmax((np.asarray(rates) - self.rate_mean) / self.rate_std))]
+    def standing(self, head: str, probabilities: Sequence[float] | npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Tell how far each label of a head stands out: a genre by itself, a rate standardised over training tracks."""
+        given = np.asarray(probabilities, np.float64)
+        return (given - self.rate_mean) / self.rate_std if head == "emotion" else given
 
     def to_json(self) -> dict[str, Any]:
         """Write the tables for a bundle."""

@@ -1,5 +1,6 @@
 """Training a classifier: random crops of log-mel spectrograms, mixed, masked, louder or softer; judged by track."""
 
+import copy
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -150,6 +151,24 @@ class ClassifierTask:
         """Return a split's tracks and each head's probabilities for them, [N, labels]: the mean over their segments."""
         tracks, logits, samples = self._listen(model, split)
         return tracks, self._average(logits, samples, dict.fromkeys(self.heads, 1.0))
+
+    def check_bf16(self, model: SpectrogramClassifier) -> dict[str, Any]:
+        """Say what bfloat16 changes of what is heard in the test tracks.
+
+        Returns their number `tracks`, of how many each head's top label is `changed`, and the `largest` change of a
+        probability.
+        """
+        rough = copy.deepcopy(model)
+        rough.members.bfloat16()
+        (tracks, exact), (_, near) = self.predict(model, "test"), self.predict(rough, "test")
+        changed = {}
+        for head in self.heads:
+            tops = [
+                [int(self.conditions.standing(head, row).argmax()) for row in heard[head]] for heard in (exact, near)
+            ]
+            changed[head] = sum(a != b for a, b in zip(*tops, strict=True))
+        largest = max(float(np.abs(exact[head] - near[head]).max()) for head in self.heads)
+        return {"tracks": len(tracks), "changed": changed, "largest": largest}
 
     @torch.no_grad()
     def _listen(self, model: nn.Module, split: str) -> tuple[list[Track], list[Tensor], list[Tensor]]:

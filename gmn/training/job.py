@@ -163,6 +163,7 @@ def _train(config: Training, dataset: Dataset, output: Folder, run: tracking.Run
         "training": config.model_dump(mode="json", exclude={"dataset", "output"}),
         "test": found["test"],
         "temperatures": found["temperatures"],
+        "bf16": found["bf16"],
         "history": found["history"],
         "train_seconds": round(time.time() - started, 1),
     }
@@ -262,16 +263,19 @@ def _worker(arguments: dict[str, Any]) -> dict[str, Any]:
         return {}
     model = fit.kept
     temperatures: dict[str, float] = {}
+    bf16: dict[str, Any] = {}
     if isinstance(task, ClassifierTask):
         assert isinstance(model, SpectrogramClassifier)
         temperatures = task.calibrate(model)
         model.divide_logits(temperatures)
+        bf16 = task.check_bf16(model)
     return {
         "test": task.evaluate(model, "test"),
         "history": fit.history,
         "conditions": task.conditions.to_json(),
         "heads": task.heads,
         "temperatures": temperatures,
+        "bf16": bf16,
     }
 
 

@@ -55,4 +55,5 @@ def learn_knn(
         "history": [],
         "conditions": conditions.to_json(),
         "temperatures": {},
+        "bf16": {},
     }

@@ -4,11 +4,9 @@ Every random choice of a step is drawn from (seed, step), so that a resumed trai
 one would have taken, and the position in the data is the number of the step.
 """
 
-import contextlib
 import copy
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 
 from gmn.config import Config
 from gmn.errors import InputError
+from gmn.models.judging import has_bf16
 from gmn.training.muon import Muon
 
 History = list[dict[str, float]]
@@ -76,14 +75,7 @@ class Task(Protocol):
 
 def use_bf16(precision: str, device: torch.device) -> bool:
     """Decide whether matrix products run in bfloat16; `auto` asks the processor."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    with contextlib.suppress(OSError):
-        flags = Path("/proc/cpuinfo").read_text()
-        return "avx512_bf16" in flags or "amx_bf16" in flags
-    return False
+    return has_bf16(device) if precision == "auto" else precision == "bf16"
 
 
 def learning_rate(step: int, settings: FitSettings, peak: float) -> float:

@@ -45,6 +45,15 @@ def test_equals_librosa(config: LogMelConfig, n_samples: int) -> None:
         np.testing.assert_allclose(mine.numpy(), np.log(power + config.log_offset), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("n_fft", [512, 1024, 2048])
+@pytest.mark.parametrize("n_samples", [1, 2_100, 70_000])
+def test_by_blocks_equals_the_definition(n_fft: int, n_samples: int) -> None:
+    """What a CPU computes in blocks, and what a GPU computes at once; with a number of bands that no block divides."""
+    log_mel = LogMel(LogMelConfig(22_050, n_fft=n_fft, hop_length=320, n_mels=45, f_min=0.0))
+    clips = torch.from_numpy(np.stack([music(n_samples, 22_050), np.zeros(n_samples, np.float32)]))
+    torch.testing.assert_close(log_mel(clips), log_mel._at_once(clips), rtol=0, atol=1e-4)
+
+
 def test_a_clip_alone_equals_the_clip_in_a_batch() -> None:
     log_mel = LogMel(LogMelConfig(16_000))
     clips = torch.from_numpy(np.stack([music(8_000, 16_000), np.flip(music(8_000, 16_000)), music(8_000, 8_000)]))

@@ -10,13 +10,14 @@ import torch
 
 from gmn.datasets.commit import commit
 from gmn.datasets.labels import GEMS, Labeller, LabelsConfig
-from gmn.datasets.listing import write_listing
+from gmn.datasets.listing import write_chunks, write_listing
 from gmn.datasets.settings import IngestConfig
 from gmn.datasets.stage import ingest_chunk
 from gmn.generation import library
 from gmn.generation.settings import GenerateConfig, plan
 from gmn.labelling import classify
-from gmn.labelling.classify import ClassifyConfig
+from gmn.labelling.inputs import INPUTS, Source
+from gmn.labelling.label import load_classifiers
 from gmn.models.bundle import Bundle, load_bundle, save_bundle
 from gmn.models.classifier import SpectrogramClassifier
 from gmn.models.cnn import CNN, CNNConfig
@@ -104,10 +105,15 @@ def make_library(folder: Path) -> None:
         library.generate_part(config, part, [grid[index] for index in part])
     library._commit(config, bundle, None, Folder(config.output), [library._name(part) for part in parts])
     judges = tuple(str(folder / f"resnet-{head}") for head in ("genre", "emotion"))
-    source = ClassifyConfig(models=judges, source=config.output)
-    labels, inputs = Folder(config.output) / "labels", classify.list_inputs(config.output)
-    classify.label_chunk(source, labels.uri, inputs, "part.parquet")
-    classify._commit(labels, classify._load(source), ["part.parquet"], len(inputs))
+    source, labels = Source(config.output), Folder(config.output) / "labels"
+    judging = load_classifiers(judges)
+    chunks = list(write_chunks(labels, source.chunks(), INPUTS, source.address))
+    for chunk in chunks:
+        classify.label_chunk(
+            tuple((bundle.uri, bundle.digest) for bundle in judging), source.address, labels.uri, chunk, "cpu"
+        )
+    classify.commit(labels, judging, chunks)
+    shutil.rmtree(Path(labels.uri) / "listing")
 
 
 def make_library_1_1(folder: Path, models: Path, prime: Path) -> None:

@@ -55,11 +55,11 @@ def wavenet(call: Any, folder: Path, its_dataset: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def resnet(call: Any, folder: Path, its_dataset: Path) -> Path:
-    given = ["kind=resnet", f"dataset={its_dataset}", f"output={folder}/resnet-genre", "workers.count=1"]
+    given = ["kind=resnet", f"dataset={its_dataset}", f"output={folder}/resnet", "workers.count=1"]
     ended = call(train.main, *given, *RESNET)
     assert ended.code == 0, ended.err
     assert "accuracy" in ended.out
-    return folder / "resnet-genre"
+    return folder / "resnet"
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +111,15 @@ def test_one_file_is_told_at_once(call: Any, music: Path, resnet: Path) -> None:
     song = next(music.rglob("*.wav"))
     ended = call(classify.main, f"models={resnet}", f"source={song}")
     assert ended.code == 0, ended.err
-    assert ended.out.startswith("genre     ")
-    assert len(ended.out.splitlines()) == 1
+    lines = ended.out.splitlines()
+    assert len(lines) == 4  # a line a genre, the likeliest first
+    assert lines[0].startswith("genre     ")
+    shares = [int(line.split()[-1].rstrip("%")) for line in lines]
+    assert shares == sorted(shares, reverse=True)
+    ended = call(classify.main, f"models={resnet}", f"source={song}", "format=json")
+    (told,) = json.loads(ended.out)
+    assert told["probabilities"].keys() == {line.removeprefix("genre").split()[0] for line in lines}
+    assert sum(told["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert sorted(music.parent.rglob("*")) == before
 
 

@@ -13,7 +13,7 @@ import soundfile
 
 from gmn.datasets.dataset import Dataset
 from gmn.datasets.library import CLIPS, LABEL_ROWS, LABELS, LIBRARY, read_rows
-from gmn.labelling import classify as classify_module
+from gmn.labelling import inputs
 from gmn.storage import Folder
 from jobs import classify, generate, ingest
 
@@ -98,7 +98,7 @@ def test_classify(
     music: Path, bundles: Path, disk: Path, call: Any, request: Any, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     request.getfixturevalue("ray" if by == "ray" else "ray_here")
-    monkeypatch.setattr(classify_module, "CHUNK_INPUTS", 1)
+    monkeypatch.setattr(inputs, "CHUNK_COST", 0.0)
     output = disk / "run" / "labels"
     models = f"models={bundles}/resnet-genre,{bundles}/resnet-emotion"
     kept = is_told_and_goes_on(call, classify.main, output, 36_000, models, f"source={music}")

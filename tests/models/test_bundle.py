@@ -146,6 +146,38 @@ def test_a_pickle_in_place_of_the_weights_is_refused_unread(saved: str, tmp_path
     assert not (tmp_path / "executed").exists()
 
 
+def test_a_pickle_in_place_of_a_bundle_is_refused_unread(saved: str, tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "executed",)
+
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(Bomb()))
+    assert refusal(f"{tmp_path}/model.pkl") == f"{tmp_path}/model.pkl: not a bundle (no model.json in it)"
+    Path(saved, "model.json").write_bytes(pickle.dumps(Bomb()))
+    assert refusal(saved) == f"{saved}/model.json: not a JSON file (damaged?)"
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "model.json"])
+def test_a_truncated_bundle_is_refused(saved: str, file: str) -> None:
+    content = Path(saved, file).read_bytes()
+    Path(saved, file).write_bytes(content[: len(content) // 2])
+    assert "damaged" in refusal(saved)
+
+
+def test_other_labels_are_found_out(tmp_path: Path) -> None:
+    save_bundle(Folder(tmp_path), classifier(), "")
+    change_root(str(tmp_path), heads={"genre": ["rock", "pop"]})
+    assert "damaged: its files do not match its digest" in refusal(str(tmp_path))
+
+
+def test_a_head_of_a_newer_gmn_is_refused(tmp_path: Path) -> None:
+    bundle = classifier()
+    bundle.model.heads = {"mood": ("a", "b")}  # type: ignore[union-attr, misc]
+    save_bundle(Folder(tmp_path), bundle, "")
+    assert refusal(str(tmp_path)) == "a classifier of mood: this gmn knows genre and emotion"
+
+
 @pytest.mark.parametrize(
     ("kind", "found"), [("classifier", "generator (wavenet)"), ("generator", "classifier (resnet)")]
 )

@@ -79,10 +79,11 @@ def test_json_round_trip() -> None:
         assert Conditions.from_json(json.loads(json.dumps(conditions.to_json()))) == conditions
 
 
-def test_the_top_emotion_is_the_largest_standardised() -> None:
+def test_the_emotion_that_stands_out_is_the_largest_standardised() -> None:
     rates = RATES.copy()
     rates[:, 0] += 10  # always largest, as some emotions are, and so says nothing
     conditions = Conditions.fit((), [(None, tuple(row)) for row in rates])
     expected = ((rates - rates.mean(0)) / rates.std(0)).argmax(1)
-    assert [conditions.top_emotion(row) for row in rates] == [GEMS[i] for i in expected]
+    assert [conditions.standing("emotion", row).argmax() for row in rates] == list(expected)
+    assert conditions.standing("genre", [0.2, 0.8]).tolist() == [0.2, 0.8]
     assert len(set(expected.tolist())) > 5

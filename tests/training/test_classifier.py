@@ -38,7 +38,7 @@ SETTINGS = ResNetSettings(
 
 CNN_SETTINGS = CNNSettings(
     model=CNNConfig(widths=(6, 8), n_fft=512, hop_length=160, n_mels=24),
-    **SETTINGS.model_dump(exclude={"kind", "model"}),
+    **SETTINGS.model_dump(exclude={"kind", "model", "init"}),
 )
 FIGURES = {"accuracy", "interval", "macro_f1", "majority", "confusion", "log_loss", "tracks"}
 
@@ -222,6 +222,18 @@ def test_the_temperature_makes_validation_likeliest(dataset: Dataset) -> None:
     after = task.evaluate(model, "validation")
     assert after["loss"] < before["loss"]
     assert after["genre_accuracy"] == before["genre_accuracy"]
+
+
+def test_what_bfloat16_changes_is_said(dataset: Dataset) -> None:
+    """Little, of a network as it is; more, of one whose logits are enlarged until they tell all apart."""
+    task = make(dataset)
+    model = task.model.eval()
+    said = task.check_bf16(model)
+    assert (said["tracks"], said["changed"].keys()) == (4, {"genre", "emotion"})
+    assert 0 < said["largest"] < 0.02
+    model.divide_logits({"genre": 1e-4, "emotion": 1e-4})
+    assert task.check_bf16(model)["largest"] > 2 * said["largest"]
+    assert next(model.members.parameters()).dtype == torch.float32
 
 
 def test_a_head_without_labels_is_refused(corpus: Path, tmp_path: Path, ingest_here: Any) -> None:
