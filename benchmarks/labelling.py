@@ -37,7 +37,7 @@ from gmn.models.bundle import Bundle, save_bundle
 from gmn.models.classifier import SpectrogramClassifier
 from gmn.models.cnn import CNN, CNNConfig
 from gmn.models.conditioning import Conditions
-from gmn.models.judging import BATCH, has_bf16, prepare
+from gmn.models.judging import batch_size, has_bf16, prepare
 from gmn.models.resnet import ResNet, ResNetConfig
 from gmn.storage import Folder
 from jobs._job import run
@@ -143,7 +143,7 @@ def networks(rounds: int, windows: int = 16) -> dict[str, object]:
             for bf16 in precisions:
                 model = make_model(kind)
                 prepare(model, CPU, bf16)
-                candidates[f"gmn{', bfloat16' * bf16}"] = partial(_pass, model, spectrograms.split(BATCH))
+                candidates[f"gmn{', bfloat16' * bf16}"] = partial(_pass, model, spectrograms.split(batch_size(seconds)))
             rates = interleave(candidates, rounds)
             figures[f"{kind}, windows of {seconds} s"] = {
                 "windows per CPU-second": {name: round(statistics.median(values)) for name, values in rates.items()},

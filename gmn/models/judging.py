@@ -22,7 +22,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from gmn.models.classifier import SpectrogramClassifier
 
 BATCH = 8
-"""Windows that go through a network together."""
+BATCH_SECONDS = 24
+"""The most windows, and seconds, that go through a network together: with more of 6 s, its caches would overflow."""
 WAITING = 64
 """Windows of several lengths that wait for others of theirs."""
 
@@ -42,14 +43,16 @@ class Judge(Protocol):
 def prepare(model: SpectrogramClassifier, device: torch.device, bf16: bool = False) -> None:
     """Make a model that has been trained fast, for good: it computes the same but for rounding.
 
-    Each batch norm is folded into its convolution, the one that was registered right before it; weights lie with their
-    channels last. With `bf16`, the networks compute in bfloat16.
+    Each batch norm is folded into its convolution, the one that was registered right before it; ReLU works in place;
+    weights lie with their channels last. With `bf16`, the networks compute in bfloat16.
     """
     for module in list(model.members.modules()):
         for (name, convolution), (follower, norm) in pairwise(list(module.named_children())):
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(convolution, norm))
                 setattr(module, follower, nn.Identity())
+        if isinstance(module, nn.ReLU):
+            module.inplace = True
     model.to(device)
     precision = torch.bfloat16 if bf16 else torch.float32
     model.members.to(dtype=precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -93,6 +96,11 @@ def judge_all(models: Sequence[Judge], inputs: Iterable[Mapping[int, Tensor]]) -
     return [[said[id(model)][item] for model in models] for item in range(n_inputs)]
 
 
+def batch_size(seconds: float) -> int:
+    """Return how many windows of so many seconds make a batch."""
+    return max(2, min(BATCH, int(BATCH_SECONDS / seconds)))
+
+
 def _as_float(waveform: Tensor) -> Tensor:
     return waveform.float() / 32768 if waveform.dtype == torch.int16 else waveform
 
@@ -113,7 +121,7 @@ class _Listener:
         for index, window in enumerate(waveform.split(self.models[0].window_samples)):
             alike = self._waiting[len(window)]
             alike.append((item, index, window))
-            if len(alike) == BATCH:
+            if len(alike) == batch_size(len(window) / self.models[0].sample_rate):
                 self._judge(self._waiting.pop(len(window)))
             elif sum(map(len, self._waiting.values())) >= WAITING:
                 self._judge_waiting()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gmn.models import judging
 from gmn.models.classifier import SpectrogramClassifier
 from gmn.models.cnn import CNN, CNNConfig
 from gmn.models.judging import Judgement, judge_all, prepare
@@ -104,6 +105,11 @@ def test_bfloat16_says_nearly_the_same() -> None:
         for sound, (judged,) in zip(sounds(), said, strict=True)
     ]
     assert 0 < max(differences) < 0.02
+
+
+def test_batches_are_of_2_to_8_windows() -> None:
+    """In which a window's bits are the same."""
+    assert [judging.batch_size(seconds) for seconds in (1e-4, 2, 3, 6, 10, 12, 13, 60)] == [8, 8, 8, 4, 2, 2, 2, 2]
 
 
 def test_nothing_to_judge() -> None:
