@@ -228,6 +228,8 @@ def _worker(arguments: dict[str, Any]) -> dict[str, Any]:
 
     config, mailbox = arguments["config"], arguments["mailbox"]
     torch.set_num_threads(arguments["cpus"])
+    # Numbers below 1e-38 count as zero: a processor takes many times as long for them, and an LSTM comes to have many.
+    torch.set_flush_denormal(True)
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     task = make_task(config, get_device())

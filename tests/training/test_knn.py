@@ -1,5 +1,7 @@
 """Fitting a k-NN to the small collection."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from gmn.audio.handmade import handmade_features
 from gmn.datasets.dataset import Dataset
 from gmn.datasets.labels import GEMS, LabelsConfig
+from gmn.datasets.schemas import SPLITS
 from gmn.datasets.settings import IngestConfig
 from gmn.errors import InputError
 from gmn.models.bundle import load_bundle
@@ -157,3 +160,24 @@ def test_a_head_without_labels_is_refused(corpus: Path, tmp_path: Path, ingest_h
 def test_more_neighbours_than_examples_are_refused(dataset: Dataset, train: list[Window]) -> None:
     with pytest.raises(InputError, match=r"model\.neighbours: 99, but 32 examples have a label for genre"):
         fit_windows(dataset, KNNSettings(model=KNNConfig(neighbours=99)), train)
+
+
+def test_shuffled_labels_stay_at_chance_by_track_and_leak_by_segment(dataset: Dataset) -> None:
+    """Genres dealt to tracks at random say nothing; a track's other window still gives its label away."""
+    windows = [window for split in SPLITS for window in split_windows(dataset, split)]
+    tracks = list({window.track.track_id: window.track for window in windows}.values())
+    genres = np.random.default_rng(0).permutation([str(track.genre) for track in tracks])
+    dealt = {track.track_id: replace(track, genre=str(genre)) for track, genre in zip(tracks, genres, strict=True)}
+    windows = [replace(window, track=dealt[window.track.track_id]) for window in windows]
+    settings = KNNSettings(heads=("genre",), model=KNNConfig(neighbours=1))
+
+    def accuracy(taught: Callable[[Window, Window], bool]) -> float:
+        hits = 0
+        for asked in windows:
+            model = fit_windows(dataset, settings, [window for window in windows if taught(window, asked)])
+            heard = model(asked.features[None])["genre"].argmax().item()
+            hits += dataset.genres[int(heard)] == asked.track.genre
+        return hits / len(windows)
+
+    assert accuracy(lambda window, asked: window is not asked) > 0.6
+    assert accuracy(lambda window, asked: window.track != asked.track) < 0.45
