@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gmn.models.wavenet import CLASSES, WaveNet, WaveNetConfig
 from gmn.training.loop import use_bf16
+from gmn.training.muon import Muon
 
 SPEED = WaveNetConfig(stacks=3, layers=10, residual_channels=32, skip_channels=1024, end_channels=512)
 SHIPPED = WaveNetConfig()
@@ -74,6 +75,24 @@ def flops(config: WaveNetConfig) -> int:
     return 6 * sum(module.weight.numel() for module in products)
 
 
+def muons() -> dict[str, float]:
+    """Return what the optimizer's step costs for the shipped shape's matrices, by torch.optim's Muon and by gmn's."""
+    matrices = WaveNet(SHIPPED, CONDITION).matrices()
+    for matrix in matrices:
+        matrix.grad = torch.randn_like(matrix)
+
+    def stepper(muon: torch.optim.Optimizer) -> Callable[[], float]:
+        def step() -> float:
+            muon.step()
+            return 1.0
+
+        return step
+
+    ways = {"torch.optim": torch.optim.Muon(matrices, 1e-6), "gmn": Muon(matrices, 1e-6)}
+    rates = interleave({name: stepper(muon) for name, muon in ways.items()}, ROUNDS)
+    return {name: round(1 / statistics.median(values), 4) for name, values in rates.items()}
+
+
 def gemm(size: int = 1024) -> Callable[[], float]:
     """Return a float32 product of square matrices that counts its operations."""
     a, b = torch.rand(size, size), torch.rand(size, size)
@@ -111,6 +130,7 @@ def main() -> None:
             "unit": "targets per CPU-second, one core, random codes",
             "medians": {name: round(statistics.median(values)) for name, values in rates.items()},
             "ratios": {name: ratio(rates, name, base) for name, base in of.items() if name != base},
+            "a step of Muon, CPU-seconds": muons(),
             "gemm_gflops": round(peak / 1e9, 1),
             "share_of_gemm": {name: round(share, 3) for name, share in shares.items()},
         },

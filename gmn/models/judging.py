@@ -43,8 +43,8 @@ class Judge(Protocol):
 def prepare(model: SpectrogramClassifier, device: torch.device, bf16: bool = False) -> None:
     """Make a model that has been trained fast, for good: it computes the same but for rounding.
 
-    Each batch norm is folded into its convolution, the one that was registered right before it; ReLU works in place;
-    weights lie with their channels last. With `bf16`, the networks compute in bfloat16.
+    Each batch norm is folded into its convolution, the one that was registered right before it; ReLU works in place.
+    With `bf16`, the networks compute in bfloat16.
     """
     for module in list(model.members.modules()):
         for (name, convolution), (follower, norm) in pairwise(list(module.named_children())):
@@ -54,8 +54,7 @@ def prepare(model: SpectrogramClassifier, device: torch.device, bf16: bool = Fal
         if isinstance(module, nn.ReLU):
             module.inplace = True
     model.to(device)
-    precision = torch.bfloat16 if bf16 else torch.float32
-    model.members.to(dtype=precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.members.to(torch.bfloat16 if bf16 else torch.float32)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gmn.config import Config
 from gmn.datasets.dataset import Dataset, SegmentReader, Track
-from gmn.models.classifier import Head, SpectrogramClassifier, head_loss
+from gmn.models.classifier import Head, Heads, SpectrogramClassifier, head_loss
 from gmn.models.cnn import CNN, CNNConfig
 from gmn.models.conditioning import Conditions
 from gmn.models.resnet import ResNet, ResNetConfig
@@ -55,6 +55,16 @@ class ResNetSettings(ClassifierSettings):
     """First weights: a .pth file with a state dict of torchvision's names, such as ResNet-18's, for the standard layout
     (model.blocks=2 model.widths=64,128,256,512). Only tensors are read from it, never code."""
 
+    def make_model(self, sample_rate: int, heads: Heads) -> ResNet:
+        """Return the network with first weights.
+
+        Raises InputError where `init` does not fit.
+        """
+        model = ResNet(self.model, sample_rate, heads)
+        if self.init is not None:
+            take_first_weights(model, read_first_weights(self.init), self.init)
+        return model
+
 
 class CNNSettings(ClassifierSettings):
     """A plain convolutional network and how it is trained."""
@@ -63,6 +73,10 @@ class CNNSettings(ClassifierSettings):
     """The model to train."""
     model: CNNConfig = CNNConfig()
     """The network's shape."""
+
+    def make_model(self, sample_rate: int, heads: Heads) -> CNN:
+        """Return the network with first weights."""
+        return CNN(self.model, sample_rate, heads)
 
 
 class ClassifierTask:
@@ -82,10 +96,7 @@ class ClassifierTask:
         tracks = {segment.track.track_id: segment.track for segment in self.readers["train"].segments}
         self.conditions = Conditions.fit(dataset.genres, [(t.genre, t.emotion) for t in tracks.values()])
         torch.manual_seed(settings.seed)
-        make = ResNet if isinstance(settings, ResNetSettings) else CNN
-        self.model: SpectrogramClassifier = make(settings.model, dataset.sample_rate, self.heads).to(device)  # type: ignore[arg-type]
-        if isinstance(settings, ResNetSettings) and settings.init is not None:
-            take_first_weights(self.model, read_first_weights(settings.init), settings.init)
+        self.model = settings.make_model(dataset.sample_rate, self.heads).to(device)
         self.crops = Crops(self.readers["train"], self.heads, settings, self.model.log_mel, device)
         self.model.band_mean, self.model.band_std = (band.to(device) for band in self.crops.bands)
 

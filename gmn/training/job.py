@@ -23,12 +23,10 @@ from gmn.errors import InputError
 from gmn.models.bundle import BUNDLE, CLASSIFIERS, Bundle, Classifier, Generator, count_parameters, save_bundle
 from gmn.models.classifier import SpectrogramClassifier
 from gmn.models.conditioning import Conditions
-from gmn.models.resnet import ResNet
 from gmn.storage import Folder
 from gmn.training import generator, labelled
 from gmn.training.card import model_card
 from gmn.training.classifier import ClassifierTask, CNNSettings, ResNetSettings
-from gmn.training.first_weights import read_first_weights, take_first_weights
 from gmn.training.generator import GeneratorTask, LSTMSettings, WaveNetSettings
 from gmn.training.knn import KNNSettings
 from gmn.training.knn_job import learn_knn
@@ -141,10 +139,7 @@ def check(config: Training, dataset: Dataset) -> None:
         raise InputError(f"fit.matrix_learning_rate: only a wavenet has matrices for it, a {config.kind} has none")
     if isinstance(config, TrainResNet | TrainCNN):
         labelled.open_readers(dataset, config.heads)
-        if isinstance(config, TrainResNet) and config.init is not None:
-            heads = labelled.choose_heads(dataset, config.heads)
-            model = ResNet(config.model, dataset.sample_rate, heads)
-            take_first_weights(model, read_first_weights(config.init), config.init)
+        config.make_model(dataset.sample_rate, labelled.choose_heads(dataset, config.heads))  # for what `init` raises
     else:
         generator.open_readers(dataset)
 

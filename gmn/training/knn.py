@@ -19,7 +19,7 @@ from gmn.config import Config
 from gmn.datasets.dataset import Dataset, SegmentReader, Track
 from gmn.models.classifier import Head, Heads
 from gmn.models.knn import KNN, KNNConfig
-from gmn.training.labelled import Predictions, choose_heads, label_of
+from gmn.training.labelled import Predictions, choose_heads, targets_of
 
 
 class KNNSettings(Config):
@@ -112,12 +112,6 @@ def fit_and_predict(
 
 def _targets(track: Track, heads: Heads) -> npt.NDArray[np.float64]:
     """Return a track's targets [K], the heads side by side; NaN where a label is not known."""
-    targets: list[float] = []
-    for head, labels in heads.items():
-        if label_of(track, head) is None:
-            targets += [np.nan] * len(labels)
-        elif head == "genre":
-            targets += [float(name == track.genre) for name in labels]
-        else:
-            targets += track.emotion or ()
-    return np.array(targets, np.float64)
+    targets, weights = targets_of(track, heads)
+    known = np.repeat(weights > 0, [len(labels) for labels in heads.values()])
+    return np.where(known, targets.astype(np.float64), np.nan)
